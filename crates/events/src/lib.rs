@@ -1,0 +1,1 @@
+//! AgentFlow events: the envelope, the ids, and idempotent receiving under crashes and races.

@@ -1,0 +1,1 @@
+//! The AgentFlow webhook server: signed leads in, qualified events out, from one file on one machine.
