@@ -1,1 +1,19 @@
-//! The AgentFlow webhook server: signed leads in, qualified events out, from one file on one machine.
+//! The AgentFlow webhook server as a library; `main.rs` is a thin binary over it.
+//!
+//! Modules in the order in which a lead flows through them:
+//!
+//! ```text
+//! edge -> intake (verify -> validate -> qualify -> commit) -> store -> deliver
+//!                                                              ^
+//! operator -> edge -> api (decide) ----------------------------+
+//! ```
+//!
+//! No module imports a later stage. Only [`clock`] reads time, only `deliver/client.rs` opens outbound sockets, only
+//! `edge/` and `api/` name a status code; `tests/architecture.rs` holds these rules.
+
+pub mod clock;
+pub mod id;
+pub mod reason;
+pub mod record;
+
+pub mod store;

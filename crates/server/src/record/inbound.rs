@@ -1,0 +1,71 @@
+//! What arrived: the inbound log and the accepted bodies.
+
+use std::net::IpAddr;
+
+use agentflow_events::{LeadId, Moment, WorkspaceId};
+use bytes::Bytes;
+
+use crate::id::{EndpointId, LogId, SubmissionId};
+use crate::reason::Reason;
+
+/// What became of an inbound request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InboundStatus {
+    /// Stored as a submission.
+    Received,
+    /// Known already; nothing new happened.
+    Duplicate,
+    /// Refused, with a reason.
+    Rejected(Reason),
+}
+
+impl InboundStatus {
+    /// The name on the wire: `received`, `duplicate` or `rejected`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            InboundStatus::Received => "received",
+            InboundStatus::Duplicate => "duplicate",
+            InboundStatus::Rejected(_) => "rejected",
+        }
+    }
+
+    /// The reason of a refusal.
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            InboundStatus::Rejected(reason) => Some(reason),
+            InboundStatus::Received | InboundStatus::Duplicate => None,
+        }
+    }
+}
+
+/// One request that reached a known endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundLogRow {
+    /// Id.
+    pub id: LogId,
+    /// Owner of the endpoint.
+    pub workspace_id: WorkspaceId,
+    /// When the request was answered.
+    pub at: Moment,
+    /// What became of it.
+    pub status: InboundStatus,
+    /// The sender's address.
+    pub remote_addr: IpAddr,
+    /// Body bytes read.
+    pub body_bytes: u64,
+    /// The lead, where there is one.
+    pub lead_id: Option<LeadId>,
+}
+
+/// One accepted request as it was sent. No `Debug`: the body is personal data.
+#[derive(Clone)]
+pub struct StoredSubmission {
+    /// Id.
+    pub id: SubmissionId,
+    /// The endpoint that it came in by.
+    pub endpoint_id: EndpointId,
+    /// When it was accepted.
+    pub at: Moment,
+    /// The exact bytes that were verified.
+    pub body: Bytes,
+}

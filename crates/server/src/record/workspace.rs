@@ -1,0 +1,181 @@
+//! Whose it is: the workspace, its settings, credentials and people.
+
+use std::fmt;
+
+use agentflow_events::{Moment, OperatorId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{EndpointId, SecretId, TokenId};
+
+/// What a workspace may set; `GET/PUT /api/v1/settings` shows exactly this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// A score at or above it qualifies the lead; null: never.
+    pub auto_approve_at: Option<u8>,
+    /// A score below it rejects the lead; null: never. Never above `auto_approve_at`.
+    pub auto_reject_below: Option<u8>,
+    /// How long a body counts as a duplicate, in seconds; at least 600.
+    pub duplicate_window_seconds: u32,
+    /// Wait before each attempt, in seconds, from the previous one; the first is the wait before the first attempt.
+    pub retry_schedule_seconds: Vec<u32>,
+    /// Closed leads are deleted after this many days; null: kept.
+    pub retention_days: Option<u32>,
+    /// What the built-in scorer looks for.
+    pub scoring: ScoringRules,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            auto_approve_at: Some(80),
+            auto_reject_below: Some(30),
+            duplicate_window_seconds: 86_400,
+            retry_schedule_seconds: vec![0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000],
+            retention_days: None,
+            scoring: ScoringRules::default(),
+        }
+    }
+}
+
+/// The workspace's own part of the scoring rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoringRules {
+    /// Words and phrases of the ideal customer, found in message, company and additional fields; case does not matter.
+    pub ideal_customer_keywords: Vec<String>,
+    /// Sources that count for a lead.
+    pub preferred_sources: Vec<String>,
+    /// Email domains that are always disposable, beside the built-in list.
+    pub disposable_domains: Vec<String>,
+}
+
+/// One customer of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    /// Id.
+    pub id: WorkspaceId,
+    /// When it was made.
+    pub created_at: Moment,
+    /// What it has set.
+    pub settings: Settings,
+}
+
+/// Bytes encrypted with the server's master key; `vault` seals and opens them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedBytes(pub Vec<u8>);
+
+impl fmt::Debug for SealedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedBytes({})", self.0.len())
+    }
+}
+
+/// An inbound endpoint: found by its token's hash, the token sealed for display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Id.
+    pub id: EndpointId,
+    /// Owner.
+    pub workspace_id: WorkspaceId,
+    /// SHA-256 of the token's text.
+    pub token_hash: [u8; 32],
+    /// The token's text.
+    pub token: SealedBytes,
+    /// When it was made.
+    pub created_at: Moment,
+}
+
+/// Which way a secret signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretDirection {
+    /// Senders sign leads with it.
+    Inbound,
+    /// The server signs events with it.
+    Outbound,
+}
+
+impl SecretDirection {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SecretDirection::Inbound => "inbound",
+            SecretDirection::Outbound => "outbound",
+        }
+    }
+}
+
+/// A signing secret. The one without an end is the present one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRow {
+    /// Id.
+    pub id: SecretId,
+    /// Owner.
+    pub workspace_id: WorkspaceId,
+    /// Which way it signs.
+    pub direction: SecretDirection,
+    /// The secret's text.
+    pub secret: SealedBytes,
+    /// When it was made.
+    pub created_at: Moment,
+    /// After this it is refused; absent: the present one.
+    pub expires_at: Option<Moment>,
+}
+
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads and decides.
+    Operator,
+    /// Everything, settings and secrets among it.
+    Admin,
+}
+
+impl Role {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// A person. The password is kept as an argon2id hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Id.
+    pub id: OperatorId,
+    /// Workspace.
+    pub workspace_id: WorkspaceId,
+    /// Name to sign in with.
+    pub email: String,
+    /// PHC string.
+    pub password_hash: String,
+    /// What the person may do.
+    pub role: Role,
+    /// When the account was made.
+    pub created_at: Moment,
+}
+
+/// An API token: found by its hash, acts for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken {
+    /// Id.
+    pub id: TokenId,
+    /// Workspace.
+    pub workspace_id: WorkspaceId,
+    /// For whom it acts.
+    pub operator_id: OperatorId,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the token's text.
+    pub token_hash: [u8; 32],
+    /// When it was made.
+    pub created_at: Moment,
+}

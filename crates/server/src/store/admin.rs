@@ -1,0 +1,99 @@
+//! Workspaces, credentials, people and destinations, and the upkeep of the store.
+
+use std::time::Duration;
+
+use agentflow_events::{Moment, OperatorId, WorkspaceId};
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::id::DestinationId;
+use crate::record::{
+    ApiToken, AuditRow, Destination, Endpoint, Operator, SecretDirection, SecretRow, Settings, Workspace,
+};
+
+/// Everything a new workspace begins with, in one transaction.
+#[derive(Clone)]
+pub struct Founding {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// Its inbound endpoint.
+    pub endpoint: Endpoint,
+    /// Its inbound and outbound secrets.
+    pub secrets: [SecretRow; 2],
+    /// Its first admin.
+    pub admin: Operator,
+    /// The admin's API token.
+    pub token: ApiToken,
+}
+
+/// The administration's part of the store. Each change carries its audit row, committed with it.
+///
+/// # Errors
+/// Every call fails where the store cannot be read or written; nothing was changed then.
+#[async_trait]
+pub trait AdminStore: Send + Sync + 'static {
+    /// Makes a workspace.
+    async fn found(&self, founding: Founding) -> Result<(), StoreError>;
+
+    /// Every workspace.
+    async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError>;
+
+    /// Every live endpoint.
+    async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError>;
+
+    /// Every secret that has not expired at `now`.
+    async fn secrets(&self, now: Moment) -> Result<Vec<SecretRow>, StoreError>;
+
+    /// Every API token.
+    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError>;
+
+    /// The people of a workspace.
+    async fn operators(&self, workspace: WorkspaceId) -> Result<Vec<Operator>, StoreError>;
+
+    /// One person.
+    async fn operator(&self, id: OperatorId) -> Result<Option<Operator>, StoreError>;
+
+    /// Puts new settings in place.
+    async fn put_settings(&self, settings: Settings, audit: AuditRow) -> Result<(), StoreError>;
+
+    /// Puts a new secret in place; the present one of its direction expires at `old_expires_at`, and earlier ones no later.
+    async fn rotate_secret(
+        &self,
+        secret: SecretRow,
+        old_expires_at: Moment,
+        audit: AuditRow,
+    ) -> Result<(), StoreError>;
+
+    /// Puts a new endpoint in place of every live one of its workspace.
+    async fn rotate_endpoint(&self, endpoint: Endpoint, audit: AuditRow) -> Result<(), StoreError>;
+
+    /// Destinations of a workspace, oldest first.
+    async fn destinations(&self, workspace: WorkspaceId) -> Result<Vec<Destination>, StoreError>;
+
+    /// Every destination of every workspace.
+    async fn all_destinations(&self) -> Result<Vec<Destination>, StoreError>;
+
+    /// Inserts a destination, or puts it in place of the one with the same id.
+    async fn put_destination(&self, destination: Destination, audit: AuditRow) -> Result<(), StoreError>;
+
+    /// Deletes a destination; its pending deliveries are cancelled, finished ones stay. False: there is none.
+    async fn delete_destination(&self, id: DestinationId, audit: AuditRow) -> Result<bool, StoreError>;
+
+    /// Writes an audit row that stands alone, for instance when a secret was shown.
+    async fn audit(&self, audit: AuditRow) -> Result<(), StoreError>;
+
+    /// The newest audit rows of a workspace.
+    async fn audit_rows(&self, workspace: WorkspaceId, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// One small step of upkeep: forgets bodies, keys, secrets and rejected log rows that are past their time, deletes
+    /// closed leads past their workspace's retention. Bounded work; answers whether more is left.
+    async fn upkeep(&self, now: Moment, rejected_log_kept: Duration) -> Result<bool, StoreError>;
+}
+
+/// Which direction a secret has, told apart where two are stored.
+pub(crate) fn present(secrets: &[SecretRow], workspace: WorkspaceId, direction: SecretDirection) -> Vec<&SecretRow> {
+    let mut rows: Vec<&SecretRow> =
+        secrets.iter().filter(|row| row.workspace_id == workspace && row.direction == direction).collect();
+    rows.sort_by_key(|row| (row.expires_at.is_some(), std::cmp::Reverse(row.created_at)));
+    rows
+}

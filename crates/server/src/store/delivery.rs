@@ -1,0 +1,63 @@
+//! The delivery queue. The store is the queue: what a worker holds is a claim on a row.
+
+use agentflow_events::{Moment, WorkspaceId};
+use async_trait::async_trait;
+
+use super::{DeliveryFilter, StoreError};
+use crate::id::{DeliveryId, DestinationId};
+use crate::record::{DueDelivery, FinishedAttempt};
+
+/// Which deliveries to send again.
+#[derive(Clone, Debug)]
+pub enum ResendFilter {
+    /// This one, whatever its state.
+    One(DeliveryId),
+    /// All that match; without a state: the dead ones.
+    Matching(DeliveryFilter),
+}
+
+/// The delivery stage's part of the store.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync + 'static {
+    /// Claims up to `limit` deliveries of an enabled destination that are due, oldest due first. A claim holds until the
+    /// attempt is finished, the delivery is released, or the process ends.
+    ///
+    /// # Errors
+    /// Nothing was claimed.
+    async fn claim_due(
+        &self,
+        destination: DestinationId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<DueDelivery>, StoreError>;
+
+    /// Gives claims back; the deliveries are due as before.
+    fn release(&self, deliveries: &[DeliveryId]);
+
+    /// When the next unclaimed pending delivery of each enabled destination is due.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    async fn next_due(&self) -> Result<Vec<(DestinationId, Moment)>, StoreError>;
+
+    /// Records an attempt and what follows; ends the claim. Updates the destination: a success clears `failing_since`, a
+    /// failure sets it, 410 and too long a failure disable it. Attempts of a delivery that is no longer pending (cancelled
+    /// meanwhile) are recorded and change no state. Answers whether the destination was disabled by it.
+    ///
+    /// # Errors
+    /// Nothing was recorded; the claim stands.
+    async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError>;
+
+    /// Makes deliveries due at once with the schedule begun anew, whatever their state (pending ones too), except those
+    /// whose destination was deleted. Answers their number. They are not claimed. `dry_run`: count only.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn resend(
+        &self,
+        workspace: WorkspaceId,
+        filter: ResendFilter,
+        now: Moment,
+        dry_run: bool,
+    ) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,118 @@
+//! Reading, for the management API: lists are newest first and paged by a cursor.
+
+use agentflow_events::{EventId, EventType, LeadId, WorkspaceId};
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::id::{DeliveryId, DestinationId};
+use crate::reason::Reason;
+use crate::record::{Delivery, DeliveryState, EventRow, InboundLogRow, Lead, LeadState, StoredSubmission};
+
+/// Where a page begins: the store's own order of the last row of the page before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub i64);
+
+/// Which page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest {
+    /// Absent: the newest.
+    pub cursor: Option<Cursor>,
+    /// Rows, 1 to 100.
+    pub limit: usize,
+}
+
+/// One page, newest first.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Absent on the last page.
+    pub next_cursor: Option<Cursor>,
+}
+
+/// Which leads; absent means any.
+#[derive(Clone, Debug, Default)]
+pub struct LeadFilter {
+    /// State.
+    pub state: Option<LeadState>,
+    /// Email identity.
+    pub email: Option<String>,
+    /// Source, exactly.
+    pub source: Option<String>,
+    /// Found in name, email, company or message; case does not matter, at least for ASCII.
+    pub text: Option<String>,
+}
+
+/// Which rows of the inbound log; absent means any.
+#[derive(Clone, Debug, Default)]
+pub struct InboundLogFilter {
+    /// `received`, `duplicate` or `rejected`.
+    pub status: Option<String>,
+    /// Reason of a refusal.
+    pub reason: Option<Reason>,
+}
+
+/// Which deliveries; absent means any.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// State.
+    pub state: Option<DeliveryState>,
+    /// Destination.
+    pub destination: Option<DestinationId>,
+    /// Event.
+    pub event: Option<EventId>,
+    /// Event type.
+    pub event_type: Option<EventType>,
+}
+
+/// The management API's part of the store. Every call is within one workspace.
+#[async_trait]
+pub trait QueryStore: Send + Sync + 'static {
+    /// Leads.
+    ///
+    /// # Errors
+    /// The store could not be read; so for every call here.
+    async fn leads(
+        &self,
+        workspace: WorkspaceId,
+        filter: &LeadFilter,
+        page: PageRequest,
+    ) -> Result<Page<Lead>, StoreError>;
+
+    /// One lead.
+    async fn lead(&self, workspace: WorkspaceId, id: LeadId) -> Result<Option<Lead>, StoreError>;
+
+    /// The submissions of a lead, oldest first.
+    async fn submissions(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<StoredSubmission>, StoreError>;
+
+    /// The events of a lead, oldest first.
+    async fn lead_events(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<EventRow>, StoreError>;
+
+    /// The inbound log.
+    async fn inbound_log(
+        &self,
+        workspace: WorkspaceId,
+        filter: &InboundLogFilter,
+        page: PageRequest,
+    ) -> Result<Page<InboundLogRow>, StoreError>;
+
+    /// Events.
+    async fn events(&self, workspace: WorkspaceId, page: PageRequest) -> Result<Page<EventRow>, StoreError>;
+
+    /// One event.
+    async fn event(&self, workspace: WorkspaceId, id: EventId) -> Result<Option<EventRow>, StoreError>;
+
+    /// Deliveries, without their attempts.
+    async fn deliveries(
+        &self,
+        workspace: WorkspaceId,
+        filter: &DeliveryFilter,
+        page: PageRequest,
+    ) -> Result<Page<Delivery>, StoreError>;
+
+    /// One delivery with every attempt.
+    async fn delivery(&self, workspace: WorkspaceId, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// How many deliveries are pending, over all workspaces.
+    async fn pending_deliveries(&self) -> Result<u64, StoreError>;
+}
