@@ -1,0 +1,187 @@
+//! HMAC-SHA256 (RFC 2104, FIPS 198-1) from prepared states.
+//!
+//! A key costs two compressions once; a message then costs one for each of its blocks and one more. The one-shot
+//! form copies the first and the last block of a message to the stack and reads everything between in place.
+
+use sha2::Digest;
+use sha2::block_api::compress256;
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::hex::Tag;
+
+const BLOCK_BYTES: usize = 64;
+
+/// The bytes of a block that a message's last byte, the padding bit and the length leave free.
+const PADDING_BYTES_MIN: usize = 1 + 8;
+
+/// SHA-256's initial state (FIPS 180-4, 5.3.3).
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// The SHA-256 states after the inner and the outer key block. Wiped on drop.
+#[derive(Clone)]
+pub(crate) struct Key {
+    inner: [u32; 8],
+    outer: [u32; 8],
+}
+
+impl Key {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let mut block = Zeroizing::new([0; BLOCK_BYTES]);
+        if key.len() <= BLOCK_BYTES {
+            block[..key.len()].copy_from_slice(key);
+        } else {
+            block[..32].copy_from_slice(&sha2::Sha256::digest(key));
+        }
+        Self { inner: state_after(&block, 0x36), outer: state_after(&block, 0x5c) }
+    }
+
+    /// The tag of `timestamp`, a dot and `body`.
+    #[inline]
+    pub(crate) fn tag(&self, timestamp: &[u8], body: &[u8]) -> Tag {
+        // Every timestamp from 2001 to 2286 has ten digits, and a copy of known length needs no loop.
+        match timestamp.try_into() {
+            Ok(digits) => self.tag_of_ten_digits(digits, body),
+            Err(_) => {
+                let mut message = Running::new(self);
+                message.update(timestamp);
+                message.update(b".");
+                message.update(body);
+                message.finish(self)
+            }
+        }
+    }
+
+    fn tag_of_ten_digits(&self, timestamp: &[u8; 10], body: &[u8]) -> Tag {
+        let mut state = self.inner;
+        let total_bytes = (timestamp.len() + 1 + body.len()) as u64;
+        let mut first = [0; BLOCK_BYTES];
+        first[..10].copy_from_slice(timestamp);
+        first[10] = b'.';
+        match body.split_first_chunk::<{ BLOCK_BYTES - 11 }>() {
+            Some((head, rest)) => {
+                first[11..].copy_from_slice(head);
+                compress256(&mut state, &[first]);
+                let (blocks, tail) = rest.as_chunks();
+                compress256(&mut state, blocks);
+                compress_last(&mut state, [0; BLOCK_BYTES], 0, tail, total_bytes);
+            }
+            None => compress_last(&mut state, first, 11, body, total_bytes),
+        }
+        self.close(state)
+    }
+
+    /// The outer hash over the inner one.
+    #[inline]
+    fn close(&self, inner: [u32; 8]) -> Tag {
+        let mut block = [0; BLOCK_BYTES];
+        let (words, _) = block.as_chunks_mut::<4>();
+        for (bytes, word) in words.iter_mut().zip(inner) {
+            *bytes = word.to_be_bytes();
+        }
+        block[32] = 0x80;
+        block[56..].copy_from_slice(&bits_with_key_block(32).to_be_bytes());
+        let mut state = self.outer;
+        compress256(&mut state, &[block]);
+        state
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
+    }
+}
+
+/// A message on its way, in pieces of any size. Wiped on drop.
+#[derive(Clone)]
+pub(crate) struct Running {
+    state: [u32; 8],
+    block: [u8; BLOCK_BYTES],
+    total_bytes: u64,
+}
+
+impl Running {
+    pub(crate) fn new(key: &Key) -> Self {
+        Self { state: key.inner, block: [0; BLOCK_BYTES], total_bytes: 0 }
+    }
+
+    fn filled(&self) -> usize {
+        (self.total_bytes % BLOCK_BYTES as u64) as usize
+    }
+
+    pub(crate) fn update(&mut self, mut piece: &[u8]) {
+        let filled = self.filled();
+        self.total_bytes += piece.len() as u64;
+        if filled > 0 {
+            let (head, rest) = piece.split_at(piece.len().min(BLOCK_BYTES - filled));
+            self.block[filled..filled + head.len()].copy_from_slice(head);
+            if filled + head.len() < BLOCK_BYTES {
+                return;
+            }
+            compress256(&mut self.state, &[self.block]);
+            piece = rest;
+        }
+        let (blocks, tail) = piece.as_chunks();
+        compress256(&mut self.state, blocks);
+        self.block[..tail.len()].copy_from_slice(tail);
+    }
+
+    pub(crate) fn finish(mut self, key: &Key) -> Tag {
+        let filled = self.filled();
+        let mut block = self.block;
+        block[filled..].fill(0);
+        compress_last(&mut self.state, block, filled, &[], self.total_bytes);
+        key.close(self.state)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.state.zeroize();
+        self.block.zeroize();
+    }
+}
+
+/// Whether two tags are the same, in constant time.
+///
+/// Words rather than bytes: subtle's comparison of 32 bytes costs as much as half a block of hashing.
+#[inline]
+pub(crate) fn equal(left: &Tag, right: &Tag) -> Choice {
+    let difference = left.iter().zip(right).fold(0, |difference, (l, r)| difference | (l ^ r));
+    difference.ct_eq(&0)
+}
+
+/// The state after the key block, XORed with HMAC's inner or outer pad.
+fn state_after(key_block: &[u8; BLOCK_BYTES], pad: u8) -> [u32; 8] {
+    let block = Zeroizing::new([key_block.map(|byte| byte ^ pad)]);
+    let mut state = INITIAL;
+    compress256(&mut state, &*block);
+    state
+}
+
+/// Compresses the end of a message: the `filled` bytes of `block` (the others are 0), then `tail`, then the
+/// padding. Together they are shorter than a block.
+#[inline]
+fn compress_last(
+    state: &mut [u32; 8],
+    block: [u8; BLOCK_BYTES],
+    filled: usize,
+    tail: &[u8],
+    total_bytes: u64,
+) {
+    let end = filled + tail.len();
+    let mut blocks = [block, [0; BLOCK_BYTES]];
+    blocks[0][filled..end].copy_from_slice(tail);
+    blocks[0][end] = 0x80;
+    let needed = if end + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
+    blocks[needed - 1][56..].copy_from_slice(&bits_with_key_block(total_bytes).to_be_bytes());
+    compress256(state, &blocks[..needed]);
+}
+
+/// The length that SHA-256 appends: bits, the key block before the message included.
+const fn bits_with_key_block(message_bytes: u64) -> u64 {
+    (message_bytes + BLOCK_BYTES as u64) * 8
+}
