@@ -1,0 +1,133 @@
+//! When the sender says that the lead was submitted.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, ISOWeekDate, Time, Weekday};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
+
+use crate::limits::TIMESTAMP_BYTES_MAX;
+
+/// A time that the sender gave: as written, and the instant it names.
+///
+/// # Example: the same instant in other words
+///
+/// ```
+/// use agentflow_lead::SubmittedAt;
+///
+/// let zulu = SubmittedAt::parse("2024-11-14T08:44:00Z")?;
+/// let paris = SubmittedAt::parse("2024-11-14 09:44+01:00")?;
+/// assert_eq!(zulu.unix_millis(), paris.unix_millis());
+/// assert_eq!(paris.as_sent(), "2024-11-14 09:44+01:00");
+/// # Ok::<(), agentflow_lead::SubmittedAtError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubmittedAt {
+    as_sent: Box<str>,
+    unix_millis: i64,
+}
+
+/// The text names no real time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an ISO 8601 date or date-time, such as 2024-11-14T08:44:00Z")]
+pub struct SubmittedAtError;
+
+impl SubmittedAt {
+    /// Reads an ISO 8601 date or date-time.
+    ///
+    /// - the date: calendar (`2024-11-14`), week (`2024-W46-4`) or ordinal (`2024-319`), with or without hyphens;
+    /// - then, if at all, `T`, `t` or a space and the time: hours, minutes, seconds, a fraction of up to nine digits
+    ///   after `.` or `,`, each with or without what follows it. `24:00` is the end of the day. A leap second (`:60`)
+    ///   is read as the second before it;
+    /// - then, if at all, `Z`, `z` or an offset (`+01:00`, `+0100`, `+01`); UTC without one. A date alone is its
+    ///   midnight;
+    /// - a zone's name in brackets (RFC 9557) may follow an offset and is not looked up.
+    ///
+    /// White space (Unicode) around it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmittedAtError`] where it is none of these or names no real time (30 February, 25 o'clock, no day).
+    pub fn parse(text: &str) -> Result<Self, SubmittedAtError> {
+        let as_sent = text.trim();
+        if as_sent.len() > TIMESTAMP_BYTES_MAX {
+            return Err(SubmittedAtError);
+        }
+        let instant = instant(as_sent).ok_or(SubmittedAtError)?;
+        Ok(Self { as_sent: as_sent.into(), unix_millis: instant.as_millisecond() })
+    }
+
+    /// The text as it was sent, trimmed.
+    #[must_use]
+    pub fn as_sent(&self) -> &str {
+        &self.as_sent
+    }
+
+    /// The instant, in milliseconds since 1970-01-01T00:00:00Z, what is finer cut off.
+    #[must_use]
+    pub const fn unix_millis(&self) -> i64 {
+        self.unix_millis
+    }
+}
+
+impl fmt::Debug for SubmittedAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmittedAt").field("unix_millis", &self.unix_millis).finish_non_exhaustive()
+    }
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    if let Some(instant) = calendar_instant(text) {
+        return Some(instant);
+    }
+    // jiff reads calendar dates only, and no 24:00: put it in those words and try again.
+    let (date, rest) = match text.find(['T', 't', ' ']) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let date = Pieces::parse(date).map(|pieces| pieces.date()).ok().or_else(|| week_or_ordinal(date))?;
+    match end_of_day(rest) {
+        Some(rest) => calendar_instant(&format!("{}T00:00:00{rest}", date.tomorrow().ok()?)),
+        None => calendar_instant(&format!("{date}{rest}")),
+    }
+}
+
+fn calendar_instant(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    let offset = match pieces.to_numeric_offset() {
+        Some(offset) => offset,
+        // A zone's name alone does not say which instant without a time zone database.
+        None if pieces.time_zone_annotation().is_some() => return None,
+        None => Offset::UTC,
+    };
+    offset.to_timestamp(pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()))).ok()
+}
+
+/// `2024-W46-4`, `2024W464`, `2024-319` or `2024319`.
+fn week_or_ordinal(text: &str) -> Option<Date> {
+    let (year, rest) = (text.get(..4)?, text.get(4..)?);
+    let year = number(year)?;
+    let (rest, hyphen) = rest.strip_prefix('-').map_or((rest, ""), |rest| (rest, "-"));
+    let Some(week_and_day) = rest.strip_prefix(['W', 'w']) else {
+        let first = Date::new(year, 1, 1).ok()?;
+        return if rest.len() == 3 { first.with().day_of_year(number(rest)?).build().ok() } else { None };
+    };
+    let (week, day) = (week_and_day.get(..2)?, week_and_day.get(2..)?.strip_prefix(hyphen)?);
+    let week = i8::try_from(number(week)?).ok()?;
+    let day = if day.len() == 1 { i8::try_from(number(day)?).ok()? } else { return None };
+    Some(ISOWeekDate::new(year, week, Weekday::from_monday_one_offset(day).ok()?).ok()?.date())
+}
+
+/// What follows the time in `T24:00:00Z`, if that is the time.
+fn end_of_day(rest: &str) -> Option<&str> {
+    let rest = rest.get(1..)?.strip_prefix("24")?;
+    let at = rest.find(|c: char| !matches!(c, '0' | ':' | '.' | ',')).unwrap_or(rest.len());
+    let (zeros, after) = rest.split_at(at);
+    let is_time = |form: &str| matches!(form, "" | ":00" | ":00:00" | "00" | "0000");
+    is_time(zeros.split(['.', ',']).next()?).then_some(after)
+}
+
+fn number(digits: &str) -> Option<i16> {
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
+}
