@@ -12,8 +12,18 @@
 //! `edge/` and `api/` name a status code; `tests/architecture.rs` holds these rules.
 
 pub mod clock;
+pub mod config;
 pub mod id;
+pub mod rate;
 pub mod reason;
 pub mod record;
+pub mod telemetry;
+pub mod vault;
 
+pub mod announce;
+pub mod directory;
+pub mod edge;
+pub mod intake;
+pub mod qualify;
+pub mod reply;
 pub mod store;

@@ -1,0 +1,100 @@
+//! Refuses requests whose framing or target can be read in two ways (RFC 9112, sections 3.2 and 6; RFC 9113, 8.3).
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{Request, Version};
+
+/// Says what is wrong with the request's framing headers, if anything.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let headers = request.headers();
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err("`Content-Length` must not be repeated.");
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err("`Transfer-Encoding` must be `chunked`, once.");
+        }
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Err("`Content-Length` and `Transfer-Encoding` exclude each other.");
+        }
+    }
+    check_host(request)
+}
+
+fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let Some(host) = hosts.next() else {
+        let must_have_one = request.version() == Version::HTTP_11;
+        return if must_have_one { Err("`Host` is missing.") } else { Ok(()) };
+    };
+    if hosts.next().is_some() {
+        return Err("`Host` must not be repeated.");
+    }
+    if host.is_empty() {
+        return Ok(());
+    }
+    let authority: Authority = match host.to_str().map(str::parse) {
+        Ok(Ok(authority)) => authority,
+        _ => return Err("`Host` must be a host and, if need be, a port."),
+    };
+    if authority.as_str().contains('@') {
+        return Err("`Host` must be a host and, if need be, a port.");
+    }
+    let target = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    if target.is_some_and(|target| *target != authority) {
+        return Err("`Host` and `:authority` must be the same.");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Version};
+
+    use super::check;
+
+    #[track_caller]
+    fn check_headers(version: Version, headers: &[(&str, &str)], expected: Result<(), &str>) {
+        let mut request = Request::post("/").version(version);
+        if version == Version::HTTP_2 {
+            request = Request::post("https://a.example/").version(version);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        assert_eq!(check(&request.body(()).unwrap()), expected, "{headers:?}");
+    }
+
+    #[test]
+    fn framing_headers_stand_once_and_alone() {
+        let host = ("host", "a.example");
+        let check = |headers: &[(&str, &str)], expected| check_headers(Version::HTTP_11, headers, expected);
+        check(&[host, ("content-length", "5")], Ok(()));
+        check(&[host, ("transfer-encoding", "Chunked")], Ok(()));
+        let repeated = Err("`Content-Length` must not be repeated.");
+        check(&[host, ("content-length", "5"), ("content-length", "5")], repeated);
+        let coding = Err("`Transfer-Encoding` must be `chunked`, once.");
+        check(&[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], coding);
+        check(&[host, ("transfer-encoding", "gzip, chunked")], coding);
+        let both = Err("`Content-Length` and `Transfer-Encoding` exclude each other.");
+        check(&[host, ("content-length", "5"), ("transfer-encoding", "chunked")], both);
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let repeated = Err("`Host` must not be repeated.");
+        let malformed = Err("`Host` must be a host and, if need be, a port.");
+        check_headers(Version::HTTP_11, &[], Err("`Host` is missing."));
+        check_headers(Version::HTTP_10, &[], Ok(()));
+        check_headers(Version::HTTP_2, &[], Ok(()));
+        check_headers(Version::HTTP_11, &[("host", "")], Ok(()));
+        check_headers(Version::HTTP_11, &[("host", "[::1]:8443")], Ok(()));
+        check_headers(Version::HTTP_11, &[("host", "a.example"), ("host", "a.example")], repeated);
+        check_headers(Version::HTTP_11, &[("host", "a.example, b.example")], malformed);
+        check_headers(Version::HTTP_11, &[("host", "user@a.example")], malformed);
+        check_headers(Version::HTTP_2, &[("host", "A.example")], Ok(()));
+        let differ = Err("`Host` and `:authority` must be the same.");
+        check_headers(Version::HTTP_2, &[("host", "b.example")], differ);
+    }
+}

@@ -1,0 +1,123 @@
+//! `POST /v1/inbound/{endpoint_token}`: what is checked of a lead before its signature, in the contract's order.
+//!
+//! Endpoint, method, media type, size; then the [`Intake`]. The token is a credential: it is in no log, metric or reply.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use agentflow_events::LeadId;
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::Method;
+use serde::Serialize;
+
+use super::body::{BodyBudget, ReadBody, Unread, read};
+use super::{RemoteAddr, media};
+use crate::config::Limits;
+use crate::directory::{Directory, LiveEndpoint};
+use crate::intake::{InboundRequest, Intake, Receipt};
+use crate::reason::Reason;
+use crate::reply::{self, Problem};
+use crate::telemetry::Metrics;
+
+/// Bodies of the greatest size that may be on their way at the same time.
+const BODIES_MAX: usize = 1_024;
+
+struct Inbound {
+    intake: Arc<Intake>,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+    body_bytes_max: usize,
+    bodies: Arc<BodyBudget>,
+}
+
+/// The inbound route.
+pub fn router(
+    intake: Arc<Intake>,
+    directory: Arc<Directory>,
+    limits: &Limits,
+    metrics: Arc<Metrics>,
+) -> Router {
+    let body_bytes_max = limits.body_bytes_max;
+    let bodies = BodyBudget::new(body_bytes_max.saturating_mul(BODIES_MAX));
+    let inbound = Inbound { intake, directory, metrics, body_bytes_max, bodies };
+    Router::new().route("/v1/inbound/{token}", any(receive)).with_state(Arc::new(inbound))
+}
+
+async fn receive(
+    State(inbound): State<Arc<Inbound>>,
+    token: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let endpoint = token.ok().and_then(|Path(token)| inbound.directory.endpoint(&token));
+    let Some(endpoint) = endpoint else {
+        inbound.metrics.unknown_endpoint();
+        return Problem::new(
+            Reason::UnknownEndpoint,
+            "No endpoint has this URL; compare it with the one in the settings.",
+        )
+        .into_response();
+    };
+    let remote =
+        request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |RemoteAddr(remote)| *remote);
+    let refuse = |reason, problem: Problem, body_bytes| {
+        inbound.intake.log_refusal(&endpoint, reason, remote, body_bytes);
+        problem.into_response()
+    };
+    if let Err((reason, detail)) = check_head(&request) {
+        let problem = Problem::new(reason, detail);
+        return refuse(
+            reason,
+            if reason == Reason::MethodNotAllowed { problem.allow("POST") } else { problem },
+            0,
+        );
+    }
+    let (head, body) = request.into_parts();
+    let body = match read(body, inbound.body_bytes_max, &inbound.bodies).await {
+        Ok(body) => body,
+        Err(Unread { fault, bytes_read }) => return refuse(fault.reason(), fault.into(), bytes_read),
+    };
+    // A task of its own: a sender that hangs up now must not stop a lead between its commit and its first delivery.
+    match tokio::spawn(hand_over(inbound, endpoint, head, body, remote)).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(panicked = error.is_panic(), "a lead was not answered");
+            Problem::internal().into_response()
+        }
+    }
+}
+
+fn check_head(request: &Request) -> Result<(), (Reason, &'static str)> {
+    if request.method() != Method::POST {
+        return Err((Reason::MethodNotAllowed, "Leads are sent with POST."));
+    }
+    media::check_json(request.headers()).map_err(|detail| (Reason::UnsupportedMediaType, detail))
+}
+
+async fn hand_over(
+    inbound: Arc<Inbound>,
+    endpoint: LiveEndpoint,
+    head: http::request::Parts,
+    body: ReadBody,
+    remote: IpAddr,
+) -> Response {
+    let request = InboundRequest { headers: &head.headers, body: body.bytes.clone(), remote };
+    match inbound.intake.receive(&endpoint, request).await {
+        Ok(receipt) => receipt_reply(receipt),
+        Err(refusal) => Problem::from(refusal).into_response(),
+    }
+}
+
+fn receipt_reply(Receipt { lead_id, duplicate }: Receipt) -> Response {
+    #[derive(Serialize)]
+    struct Wire {
+        status: &'static str,
+        lead_id: LeadId,
+        duplicate: bool,
+    }
+    let wire = Wire { status: "received", lead_id, duplicate };
+    if duplicate { reply::ok(wire) } else { reply::accepted(wire) }
+}
