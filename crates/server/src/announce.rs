@@ -1,7 +1,7 @@
 //! Makes the event that tells others what became of a lead: its bytes are made here, once.
 
 use agentflow_events::{
-    Decision, Event, EventData, EventType, LeadSnapshot, Moment, Outcome, Qualification, Timestamps,
+    Decision, Event, EventData, EventType, Fields, LeadSnapshot, Moment, Outcome, Qualification, Timestamps,
 };
 use bytes::Bytes;
 
@@ -62,7 +62,7 @@ fn snapshot(lead: &Lead) -> LeadSnapshot {
         message: details.message.clone(),
         source: details.source.clone(),
         submitted_at: details.submitted_at.as_ref().map(|at| at.as_sent().to_owned()),
-        fields: details.fields.to_json(),
+        fields: Fields::parse(&details.fields.to_json()).expect("a lead's fields are written as an object"),
         previous_lead_id: lead.previous_lead_id,
     }
 }

@@ -21,7 +21,7 @@ impl Clock {
 
     /// A clock that stands still until [`advance`](Self::advance) moves it; clones share it.
     pub fn manual(start: Moment) -> Self {
-        Self { manual: Some(Arc::new(AtomicI64::new(start.as_unix_millis()))) }
+        Self { manual: Some(Arc::new(AtomicI64::new(start.unix_millis()))) }
     }
 
     /// The present moment, to the millisecond.

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::id::EndpointId;
 use crate::record::{ApiToken, SecretDirection, SecretRow, Settings};
-use crate::store::{AdminStore, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::vault::{Vault, WrongKey};
 
 /// A workspace as requests and deliveries see it.

@@ -34,7 +34,7 @@ kinds! {
 
 /// A fresh id: `now` to the millisecond and 74 random bits.
 pub fn mint<K: IdKind>(now: Moment) -> Id<K> {
-    Id::new(u64::try_from(now.as_unix_millis()).unwrap_or(0), random())
+    Id::new(u64::try_from(now.unix_millis()).unwrap_or(0), random())
 }
 
 /// `N` bytes from the system's cryptographic random source.

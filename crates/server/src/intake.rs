@@ -352,7 +352,7 @@ fn verify<'a>(
     request: &'a InboundRequest<'_>,
     now: Moment,
 ) -> Result<Verified<'a, Inbound>, Refusal> {
-    let seconds = u64::try_from(now.as_unix_millis() / 1_000).unwrap_or(0);
+    let seconds = u64::try_from(now.unix_millis() / 1_000).unwrap_or(0);
     let workspace = &endpoint.workspace;
     let verified = workspace
         .verifier

@@ -30,7 +30,7 @@ impl<K: Eq + Hash> RateLimiter<K> {
     /// # Errors
     /// How long to wait where the bucket is empty.
     pub fn take(&self, key: K, now: Moment) -> Result<(), Duration> {
-        let now = i128::from(now.as_unix_millis()) * 1_000_000;
+        let now = i128::from(now.unix_millis()) * 1_000_000;
         let mut full_at = self.lock();
         if full_at.len() >= Self::KEYS_KEPT && !full_at.contains_key(&key) {
             full_at.retain(|_, at| *at > now);

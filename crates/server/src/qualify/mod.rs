@@ -15,7 +15,7 @@ pub trait Scorer: Send + Sync + 'static {
 
 /// What a score leads to under the workspace's thresholds.
 pub fn decide(score: Score, settings: &Settings) -> Outcome {
-    let score = score.get();
+    let score = score.value();
     if settings.auto_approve_at.is_some_and(|at| score >= at) {
         Outcome::Approved
     } else if settings.auto_reject_below.is_some_and(|below| score < below) {
