@@ -6,4 +6,5 @@ mod bodies;
 mod connections;
 mod ending;
 mod framing;
+mod http2;
 mod support;

@@ -89,11 +89,16 @@ impl Rig {
 
     /// A connection that has agreed on HTTP/2; the task ends when the connection does.
     pub(crate) async fn connect_http2(&self) -> (http2::SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
-        let stream = self.handshake(&[b"h2"]).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let stream = self.connect_raw_http2().await;
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         (sender, tokio::spawn(connection))
+    }
+
+    pub(crate) async fn connect_raw_http2(&self) -> TlsStream<TcpStream> {
+        let stream = self.handshake(&[b"h2"]).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        stream
     }
 
     pub(crate) async fn plain(&self) -> TcpStream {
