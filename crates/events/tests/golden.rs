@@ -93,3 +93,14 @@ fn passes_additional_fields_on_byte_for_byte() {
     event.data.decision.note = Some("Not now: \"next year\"".to_owned());
     check(&event, include_str!("golden/extra_fields.json"));
 }
+
+#[test]
+fn reads_the_parts_back_that_a_store_may_keep_on_their_own() {
+    let data = lead_qualified().data;
+    let read = |json: String| serde_json::from_str(&json).unwrap();
+    assert_eq!(data.qualification, read(serde_json::to_string(&data.qualification).unwrap()));
+    let json = serde_json::to_string(&data.decision).unwrap();
+    assert_eq!(serde_json::from_str::<Decision>(&json).unwrap(), data.decision);
+    let json = serde_json::to_string(&data.timestamps).unwrap();
+    assert_eq!(serde_json::from_str::<agentflow_events::Timestamps>(&json).unwrap(), data.timestamps);
+}

@@ -45,6 +45,7 @@ fn the_store_in_memory_counts_what_it_remembers() {
 enum Bug {
     None,
     SaysDoneWhileInFlight,
+    GivesWorkInFlightToAnyone,
     NeverLetsALeaseExpire,
     LetsALeaseExpireTooEarly,
     ExtendsTheLeaseOfAnother,
@@ -99,6 +100,8 @@ impl Suspect {
         };
         if row.done.is_some() {
             Some(Begin::Done)
+        } else if self.is(Bug::GivesWorkInFlightToAnyone) {
+            None
         } else if now < until || self.is(Bug::NeverLetsALeaseExpire) {
             if self.is(Bug::ExtendsTheLeaseOfAnother) {
                 row.until = now.plus(lease);
@@ -206,6 +209,7 @@ fn catches(bug: Bug, test: &str) {
 #[test]
 fn the_suite_catches_each_bug_in_the_test_that_is_named_for_it() {
     catches(Bug::SaysDoneWhileInFlight, "begins_fresh_once_and_is_in_flight_from_then_on");
+    catches(Bug::GivesWorkInFlightToAnyone, "begins_fresh_once_and_is_in_flight_from_then_on");
     catches(Bug::NeverLetsALeaseExpire, "gives_an_expired_claim_to_the_next_with_a_higher_token");
     catches(Bug::LetsALeaseExpireTooEarly, "holds_a_lease_up_to_its_last_millisecond");
     catches(Bug::ExtendsTheLeaseOfAnother, "begins_fresh_once_and_is_in_flight_from_then_on");
@@ -223,6 +227,13 @@ fn the_suite_catches_each_bug_in_the_test_that_is_named_for_it() {
     catches(Bug::MixesEventTypes, "keeps_keys_apart");
     catches(Bug::ChecksThenActs, "lets_one_of_many_begin");
     catches(Bug::ChecksThenActs, "lets_one_of_many_take_over");
+}
+
+#[test]
+fn the_race_on_threads_catches_a_store_that_lets_two_begin() {
+    let suspect = Suspect::new(Bug::GivesWorkInFlightToAnyone);
+    let report = suite::race_on_threads(&suspect, 4, |race| block_on(race));
+    assert!(report.to_string().contains("4 of those who began at once were told Fresh"), "{report}");
 }
 
 #[test]
@@ -304,4 +315,67 @@ fn work_that_is_dropped_halfway_is_taken_over_when_the_lease_has_run_out() {
     let later = || NOW.plus(LEASE);
     let receipt = block_on(run_once(&store, key(), LEASE, later, |_| async { Ok::<_, Infallible>(1) }));
     assert_eq!(receipt, Ok(Receipt::Done(1)));
+}
+
+#[test]
+fn the_future_of_work_can_move_between_threads() {
+    fn is_send<T: Send>(future: T) -> T {
+        future
+    }
+    let store = MemoryStore::new();
+    let work = run_once(&store, key(), LEASE, || NOW, |_| async { Ok::<_, Infallible>(1) });
+    assert_eq!(block_on(is_send(work)), Ok(Receipt::Done(1)));
+}
+
+/// A store that is down whenever it is to record an end.
+struct Down(MemoryStore);
+
+impl IdempotencyStore for Down {
+    type Error = std::io::Error;
+
+    async fn begin(&self, key: IdempotencyKey, now: Moment, lease: Duration) -> std::io::Result<Begin> {
+        self.0.begin(key, now, lease).await.map_err(|never| match never {})
+    }
+
+    async fn commit(
+        &self,
+        _: IdempotencyKey,
+        _: FencingToken,
+        _: Moment,
+    ) -> Result<(), ClaimError<std::io::Error>> {
+        Err(std::io::Error::other("the store is down").into())
+    }
+
+    async fn abort(&self, _: IdempotencyKey, _: FencingToken) -> Result<(), ClaimError<std::io::Error>> {
+        Err(std::io::Error::other("the store is down").into())
+    }
+
+    async fn purge(&self, _: Moment) -> std::io::Result<u64> {
+        Err(std::io::Error::other("the store is down"))
+    }
+}
+
+#[test]
+fn work_that_the_store_fails_to_record_is_not_acknowledged() {
+    let store = Down(MemoryStore::new());
+    let done = block_on(run_once(&store, key(), LEASE, || NOW, |_| async { Ok::<u8, &str>(1) }));
+    assert_eq!(done.unwrap_err().to_string(), "the store is down");
+    let again = block_on(run_once(&store, key(), LEASE, || NOW, |_| async { Ok::<u8, &str>(1) })).unwrap();
+    assert_eq!(again, Receipt::InFlight { until: NOW.plus(LEASE) });
+}
+
+#[test]
+fn work_that_fails_while_the_store_is_down_reports_its_own_failure() {
+    let store = Down(MemoryStore::new());
+    let failed = block_on(run_once(&store, key(), LEASE, || NOW, |_| async { Err::<u8, _>("disk full") }));
+    assert_eq!(failed.unwrap(), Receipt::Failed("disk full"));
+}
+
+#[test]
+fn the_suite_reports_a_store_that_fails() {
+    let report = block_on(suite::run(async || Down(MemoryStore::new())));
+    assert!(!report.is_sound());
+    assert!(report.to_string().contains("stays_done_after_a_commit: the store failed: the store is down"));
+    let codes = [ClaimError::NotHeld, ClaimError::Store(())].map(|error: ClaimError<()>| error.code());
+    assert_eq!(codes, ["claim_not_held", "store_unavailable"]);
 }
