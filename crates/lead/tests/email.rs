@@ -34,6 +34,7 @@ fn accepts_letters_of_every_script() {
     check("पुष्पेन्द्र@x.co", "पुष्पेन्द्र@x.co");
     check("เป็น@x.co", "เป็น@x.co");
     check("j@paral·lel.example", "j@xn--parallel-koa.example");
+    check("j@نامه\u{200c}ای.com", "j@xn--mgba3gch31f060k.com");
     check("j@straße.example", "j@xn--strae-oqa.example");
 }
 
@@ -134,4 +135,6 @@ fn keeps_to_the_lengths_in_bytes() {
     assert_eq!(longest.len(), 254);
     check(&longest, &longest);
     refuses(&format!("{longest}x"), EmailError::TooLong);
+    // Short as sent, 259 bytes with its domain in ASCII.
+    refuses(&format!("{}@{}co", "j".repeat(64), "é.".repeat(24)), EmailError::TooLong);
 }
