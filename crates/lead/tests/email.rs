@@ -127,6 +127,8 @@ fn keeps_to_the_lengths_in_bytes() {
     check(&format!("{}@x.co", "j".repeat(64)), &format!("{}@x.co", "j".repeat(64)));
     refuses(&format!("{}@x.co", "j".repeat(65)), EmailError::Local);
     refuses(&format!("{}@x.co", "é".repeat(33)), EmailError::Local);
+    // 64 bytes as sent, 96 in lower case.
+    refuses(&format!("{}@x.co", "Ⱥ".repeat(32)), EmailError::Local);
     let label = "x".repeat(63);
     check(&format!("j@{label}.co"), &format!("j@{label}.co"));
     refuses(&format!("j@{label}x.co"), EmailError::Domain);
