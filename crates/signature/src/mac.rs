@@ -37,39 +37,12 @@ impl Key {
         Self { inner: state_after(&block, 0x36), outer: state_after(&block, 0x5c) }
     }
 
-    /// The tag of `timestamp`, a dot and `body`.
-    #[inline]
-    pub(crate) fn tag(&self, timestamp: &[u8], body: &[u8]) -> Tag {
-        // Every timestamp from 2001 to 2286 has ten digits, and a copy of known length needs no loop.
-        match timestamp.try_into() {
-            Ok(digits) => self.tag_of_ten_digits(digits, body),
-            Err(_) => {
-                let mut message = Running::new(self);
-                message.update(timestamp);
-                message.update(b".");
-                message.update(body);
-                message.finish(self)
-            }
-        }
-    }
-
-    fn tag_of_ten_digits(&self, timestamp: &[u8; 10], body: &[u8]) -> Tag {
-        let mut state = self.inner;
-        let total_bytes = (timestamp.len() + 1 + body.len()) as u64;
-        let mut first = [0; BLOCK_BYTES];
-        first[..10].copy_from_slice(timestamp);
-        first[10] = b'.';
-        match body.split_first_chunk::<{ BLOCK_BYTES - 11 }>() {
-            Some((head, rest)) => {
-                first[11..].copy_from_slice(head);
-                compress256(&mut state, &[first]);
-                let (blocks, tail) = rest.as_chunks();
-                compress256(&mut state, blocks);
-                compress_last(&mut state, [0; BLOCK_BYTES], 0, tail, total_bytes);
-            }
-            None => compress_last(&mut state, first, 11, body, total_bytes),
-        }
-        self.close(state)
+    /// The tag of a timestamp that has not the usual number of digits, a dot and `body`.
+    #[cold]
+    pub(crate) fn tag_of_unusual(&self, timestamp: &[u8], body: &[u8]) -> Tag {
+        let mut message = Running::after_timestamp(self, timestamp);
+        message.update(body);
+        message.finish(self)
     }
 
     /// The outer hash over the inner one.
@@ -95,6 +68,65 @@ impl Drop for Key {
     }
 }
 
+/// Digits of every timestamp from September 2001 to November 2286.
+pub(crate) const USUAL_DIGITS: usize = 10;
+
+/// What of the first block the timestamp and its dot leave to the body.
+const FIRST_BODY_BYTES: usize = BLOCK_BYTES - USUAL_DIGITS - 1;
+
+/// A whole message cut into blocks: the first and the last on the stack, those between in place.
+///
+/// Cut once, hashed under each secret. All of it is written before any of it is hashed, so that the processor has
+/// stored the blocks by the time it loads them, which it would otherwise wait for.
+pub(crate) struct Message<'a> {
+    first: [u8; BLOCK_BYTES],
+    between: &'a [[u8; BLOCK_BYTES]],
+    last: [[u8; BLOCK_BYTES]; 2],
+    last_blocks: usize,
+}
+
+impl<'a> Message<'a> {
+    /// The message of `timestamp`, a dot and `body`.
+    #[inline]
+    pub(crate) fn new(timestamp: &[u8; USUAL_DIGITS], body: &'a [u8]) -> Self {
+        let mut first = [0; BLOCK_BYTES];
+        let mut last = [[0; BLOCK_BYTES]; 2];
+        first[..USUAL_DIGITS].copy_from_slice(timestamp);
+        first[USUAL_DIGITS] = b'.';
+        let length = bits_with_key_block((USUAL_DIGITS + 1 + body.len()) as u64).to_be_bytes();
+
+        let Some((head, rest)) = body.split_first_chunk::<FIRST_BODY_BYTES>() else {
+            first[USUAL_DIGITS + 1..][..body.len()].copy_from_slice(body);
+            first[USUAL_DIGITS + 1 + body.len()] = 0x80;
+            let fits = body.len() + PADDING_BYTES_MIN <= FIRST_BODY_BYTES;
+            let length_block = if fits { &mut first } else { &mut last[0] };
+            length_block[56..].copy_from_slice(&length);
+            return Self { first, between: &[], last, last_blocks: usize::from(!fits) };
+        };
+        first[USUAL_DIGITS + 1..].copy_from_slice(head);
+        let (between, tail) = rest.as_chunks();
+        last[0][..tail.len()].copy_from_slice(tail);
+        last[0][tail.len()] = 0x80;
+        let last_blocks = if tail.len() + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
+        last[last_blocks - 1][56..].copy_from_slice(&length);
+        Self { first, between, last, last_blocks }
+    }
+
+    /// The message's tag under `key`.
+    #[inline]
+    pub(crate) fn tag(&self, key: &Key) -> Tag {
+        let mut state = key.inner;
+        compress256(&mut state, core::slice::from_ref(&self.first));
+        if !self.between.is_empty() {
+            compress256(&mut state, self.between);
+        }
+        if self.last_blocks > 0 {
+            compress256(&mut state, &self.last[..self.last_blocks]);
+        }
+        key.close(state)
+    }
+}
+
 /// A message on its way, in pieces of any size. Wiped on drop.
 #[derive(Clone)]
 pub(crate) struct Running {
@@ -106,6 +138,14 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(key: &Key) -> Self {
         Self { state: key.inner, block: [0; BLOCK_BYTES], total_bytes: 0 }
+    }
+
+    /// A message that begins with `timestamp` and a dot.
+    pub(crate) fn after_timestamp(key: &Key, timestamp: &[u8]) -> Self {
+        let mut message = Self::new(key);
+        message.update(timestamp);
+        message.update(b".");
+        message
     }
 
     fn filled(&self) -> usize {
@@ -131,9 +171,12 @@ impl Running {
 
     pub(crate) fn finish(mut self, key: &Key) -> Tag {
         let filled = self.filled();
-        let mut block = self.block;
-        block[filled..].fill(0);
-        compress_last(&mut self.state, block, filled, &[], self.total_bytes);
+        let mut blocks = [self.block, [0; BLOCK_BYTES]];
+        blocks[0][filled] = 0x80;
+        blocks[0][filled + 1..].fill(0);
+        let needed = if filled + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
+        blocks[needed - 1][56..].copy_from_slice(&bits_with_key_block(self.total_bytes).to_be_bytes());
+        compress256(&mut self.state, &blocks[..needed]);
         key.close(self.state)
     }
 }
@@ -160,25 +203,6 @@ fn state_after(key_block: &[u8; BLOCK_BYTES], pad: u8) -> [u32; 8] {
     let mut state = INITIAL;
     compress256(&mut state, &*block);
     state
-}
-
-/// Compresses the end of a message: the `filled` bytes of `block` (the others are 0), then `tail`, then the
-/// padding. Together they are shorter than a block.
-#[inline]
-fn compress_last(
-    state: &mut [u32; 8],
-    block: [u8; BLOCK_BYTES],
-    filled: usize,
-    tail: &[u8],
-    total_bytes: u64,
-) {
-    let end = filled + tail.len();
-    let mut blocks = [block, [0; BLOCK_BYTES]];
-    blocks[0][filled..end].copy_from_slice(tail);
-    blocks[0][end] = 0x80;
-    let needed = if end + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
-    blocks[needed - 1][56..].copy_from_slice(&bits_with_key_block(total_bytes).to_be_bytes());
-    compress256(state, &blocks[..needed]);
 }
 
 /// The length that SHA-256 appends: bits, the key block before the message included.

@@ -50,12 +50,7 @@ struct Keyed<'v> {
 
 impl<'v, D> Streaming<'v, D> {
     pub(crate) fn new(first: &'v Key, others: &'v [Key], timestamp: &[u8], claim: Claim) -> Self {
-        let begun = |key| {
-            let mut message = Running::new(key);
-            message.update(timestamp);
-            message.update(b".");
-            Keyed { key, message }
-        };
+        let begun = |key| Keyed { key, message: Running::after_timestamp(key, timestamp) };
         Self {
             first: begun(first),
             others: others.iter().map(begun).collect(),
