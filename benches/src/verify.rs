@@ -45,6 +45,7 @@ pub fn rows(body_bytes: usize) -> Vec<Row> {
     // Most of what is signed is JSON, and some crates demand UTF-8.
     let body: Vec<u8> = (0..body_bytes).map(|at| b' ' + (at % 94) as u8).collect();
     let now = Timestamp::from(SystemTime::now());
+    #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "extended by the peers"))]
     let mut rows = vec![limit(&body), ours(&body, now)];
     #[cfg(feature = "peers")]
     rows.extend(peers::rows(&body, now));

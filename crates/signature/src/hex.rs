@@ -1,9 +1,9 @@
 //! Lower-case hex of a 32-byte tag, eight digits at a time in one 64-bit word.
 
-/// A SHA-256 tag as the eight big-endian words that the compression function works on.
+/// A SHA-256 tag as the eight words that the compression function works on.
 pub(crate) type Tag = [u32; 8];
 
-/// The 0x01 of every byte, to spread a byte value over a word.
+/// The 0x01 of every byte, to spread a byte's value over a word.
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Reads 64 lower-case hex digits, in constant time; `None` for any other byte, upper case included.
@@ -17,23 +17,24 @@ pub(crate) fn decode(digits: &[u8; 64]) -> Option<Tag> {
         *word = value;
         faults |= fault;
     }
-    (faults == 0).then_some(tag)
+    (faults & (0xf0 * ONES) == 0).then_some(tag)
 }
 
-/// Eight digits, one a byte, to their 32-bit value, and a word that is not zero if one of them is no digit.
+/// Eight digits, one a byte, to their 32-bit value, and a word with a bit in the upper half of some byte if one of
+/// them is no digit.
 #[inline]
 fn decode_word(digits: u64) -> (u32, u64) {
     // Bit 6 tells letters (0x61-0x66) from figures (0x30-0x39).
     let letters = (digits >> 6) & ONES;
-    let nibbles = (digits & (0x0f * ONES)) + 9 * letters;
-    // A digit is one exactly if writing its nibble gives it back, and it is 10 or more exactly if it is a letter.
-    let rewritten = nibbles + 0x30 * ONES + 0x27 * letters;
-    let ten_or_more = ((nibbles + 6 * ONES) >> 4) & ONES;
-    let faults = (rewritten ^ digits) | (nibbles & (0xf0 * ONES)) | (ten_or_more ^ letters);
+    // From '0' or from 'a'. A byte below that borrows from the next, and keeps a high bit itself.
+    let offsets = digits.wrapping_sub(0x30 * ONES).wrapping_sub(0x31 * letters);
+    // Figures reach to 9 and letters to 5: what is larger carries into its upper half, or has a bit there already.
+    let faults = offsets | offsets.wrapping_add(6 * ONES + 4 * letters);
 
-    let pairs = (nibbles | (nibbles >> 4)) & 0x00ff_00ff_00ff_00ff;
-    let quads = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
-    ((quads | (quads >> 16)) as u32, faults)
+    let nibbles = offsets.wrapping_add(10 * letters);
+    let bytes = (nibbles | (nibbles >> 4)) & 0x00ff_00ff_00ff_00ff;
+    let halves = (bytes | (bytes >> 8)) & 0x0000_ffff_0000_ffff;
+    ((halves | (halves >> 16)) as u32, faults)
 }
 
 /// Writes a tag as 64 lower-case hex digits, in constant time.
@@ -47,9 +48,9 @@ pub(crate) fn encode(tag: &Tag) -> [u8; 64] {
 }
 
 fn encode_word(word: u32) -> u64 {
-    let quads = (u64::from(word) | (u64::from(word) << 16)) & 0x0000_ffff_0000_ffff;
-    let pairs = (quads | (quads << 8)) & 0x00ff_00ff_00ff_00ff;
-    let nibbles = (pairs | (pairs << 4)) & (0x0f * ONES);
+    let halves = (u64::from(word) | (u64::from(word) << 16)) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | (halves << 8)) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (bytes | (bytes << 4)) & (0x0f * ONES);
     let letters = ((nibbles + 6 * ONES) >> 4) & ONES;
     nibbles + 0x30 * ONES + 0x27 * letters
 }
@@ -85,5 +86,21 @@ mod tests {
         let digits = encode(&tag);
         assert!(digits.starts_with(b"0123456789abcdef00000000ffffffffa0b0c0d0"));
         assert_eq!(decode(&digits), Some(tag));
+    }
+
+    #[test]
+    fn a_faulty_digit_is_not_hidden_by_its_neighbours() {
+        for first in 0..=255_u8 {
+            for second in 0..=255_u8 {
+                let mut digits = [b'0'; 64];
+                digits[..2].copy_from_slice(&[first, second]);
+                let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                assert_eq!(
+                    decode(&digits).is_some(),
+                    is_digit(first) && is_digit(second),
+                    "{first} {second}"
+                );
+            }
+        }
     }
 }

@@ -39,6 +39,7 @@ impl Key {
 
     /// The tag of a timestamp that has not the usual number of digits, a dot and `body`.
     #[cold]
+    #[inline(never)]
     pub(crate) fn tag_of_unusual(&self, timestamp: &[u8], body: &[u8]) -> Tag {
         let mut message = Running::after_timestamp(self, timestamp);
         message.update(body);
@@ -49,14 +50,11 @@ impl Key {
     #[inline]
     fn close(&self, inner: [u32; 8]) -> Tag {
         let mut block = [0; BLOCK_BYTES];
-        let (words, _) = block.as_chunks_mut::<4>();
-        for (bytes, word) in words.iter_mut().zip(inner) {
-            *bytes = word.to_be_bytes();
-        }
+        block[..32].copy_from_slice(&bytes(&inner));
         block[32] = 0x80;
         block[56..].copy_from_slice(&bits_with_key_block(32).to_be_bytes());
         let mut state = self.outer;
-        compress256(&mut state, &[block]);
+        compress256(&mut state, core::slice::from_ref(&block));
         state
     }
 }
@@ -74,54 +72,78 @@ pub(crate) const USUAL_DIGITS: usize = 10;
 /// What of the first block the timestamp and its dot leave to the body.
 const FIRST_BODY_BYTES: usize = BLOCK_BYTES - USUAL_DIGITS - 1;
 
-/// A whole message cut into blocks: the first and the last on the stack, those between in place.
+/// A whole message cut into blocks: the first and the end in a [`Space`], those between in place.
 ///
 /// Cut once, hashed under each secret. All of it is written before any of it is hashed, so that the processor has
 /// stored the blocks by the time it loads them, which it would otherwise wait for.
 pub(crate) struct Message<'a> {
-    first: [u8; BLOCK_BYTES],
+    first: &'a [u8; BLOCK_BYTES],
     between: &'a [[u8; BLOCK_BYTES]],
-    last: [[u8; BLOCK_BYTES]; 2],
-    last_blocks: usize,
+    end: &'a [[u8; BLOCK_BYTES]],
+}
+
+/// Where a [`Message`] puts the blocks that it has to write. Apart from it, so that moving the message does not copy
+/// them.
+pub(crate) struct Space {
+    first: [u8; BLOCK_BYTES],
+    /// What stands before the tail in the body, the tail up to byte 64, and the padding.
+    end: [u8; 3 * BLOCK_BYTES],
+}
+
+impl Space {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { first: [0; BLOCK_BYTES], end: [0; 3 * BLOCK_BYTES] }
+    }
 }
 
 impl<'a> Message<'a> {
     /// The message of `timestamp`, a dot and `body`.
-    #[inline]
-    pub(crate) fn new(timestamp: &[u8; USUAL_DIGITS], body: &'a [u8]) -> Self {
-        let mut first = [0; BLOCK_BYTES];
-        let mut last = [[0; BLOCK_BYTES]; 2];
+    #[inline(always)]
+    pub(crate) fn new(space: &'a mut Space, timestamp: &[u8; USUAL_DIGITS], body: &'a [u8]) -> Self {
+        let Space { first, end } = space;
         first[..USUAL_DIGITS].copy_from_slice(timestamp);
         first[USUAL_DIGITS] = b'.';
         let length = bits_with_key_block((USUAL_DIGITS + 1 + body.len()) as u64).to_be_bytes();
 
-        let Some((head, rest)) = body.split_first_chunk::<FIRST_BODY_BYTES>() else {
-            first[USUAL_DIGITS + 1..][..body.len()].copy_from_slice(body);
-            first[USUAL_DIGITS + 1 + body.len()] = 0x80;
-            let fits = body.len() + PADDING_BYTES_MIN <= FIRST_BODY_BYTES;
-            let length_block = if fits { &mut first } else { &mut last[0] };
-            length_block[56..].copy_from_slice(&length);
-            return Self { first, between: &[], last, last_blocks: usize::from(!fits) };
-        };
-        first[USUAL_DIGITS + 1..].copy_from_slice(head);
+        let (head, rest) = body.split_at(body.len().min(FIRST_BODY_BYTES));
         let (between, tail) = rest.as_chunks();
-        last[0][..tail.len()].copy_from_slice(tail);
-        last[0][tail.len()] = 0x80;
-        let last_blocks = if tail.len() + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
-        last[last_blocks - 1][56..].copy_from_slice(&length);
-        Self { first, between, last, last_blocks }
+        if let Some(last) = body.last_chunk::<BLOCK_BYTES>() {
+            // Copies of known length need neither a call nor a branch, so the end takes whatever stands before the
+            // tail along, and is hashed from where the tail begins.
+            first[USUAL_DIGITS + 1..].copy_from_slice(&body[..FIRST_BODY_BYTES]);
+            end[..BLOCK_BYTES].copy_from_slice(last);
+        } else {
+            first[USUAL_DIGITS + 1..][..head.len()].copy_from_slice(head);
+            end[BLOCK_BYTES - tail.len()..BLOCK_BYTES].copy_from_slice(tail);
+        }
+
+        // Where the padding begins, counted from the block that it begins in.
+        let (padded, padding_start) =
+            if head.len() < FIRST_BODY_BYTES { (0, USUAL_DIGITS + 1 + head.len()) } else { (1, tail.len()) };
+        let end_blocks = blocks_with_padding(padding_start) - 1 + padded;
+        let end = &mut end[(BLOCK_BYTES - tail.len())..];
+        if padded == 1 {
+            end[padding_start] = 0x80
+        } else {
+            first[padding_start] = 0x80
+        }
+        let (end, _) = end.as_chunks_mut();
+        let end = &mut end[..end_blocks];
+        end.last_mut().unwrap_or(first)[56..].copy_from_slice(&length);
+        Self { first, between, end }
     }
 
     /// The message's tag under `key`.
     #[inline]
     pub(crate) fn tag(&self, key: &Key) -> Tag {
         let mut state = key.inner;
-        compress256(&mut state, core::slice::from_ref(&self.first));
+        compress256(&mut state, core::slice::from_ref(self.first));
         if !self.between.is_empty() {
             compress256(&mut state, self.between);
         }
-        if self.last_blocks > 0 {
-            compress256(&mut state, &self.last[..self.last_blocks]);
+        if !self.end.is_empty() {
+            compress256(&mut state, self.end);
         }
         key.close(state)
     }
@@ -174,7 +196,7 @@ impl Running {
         let mut blocks = [self.block, [0; BLOCK_BYTES]];
         blocks[0][filled] = 0x80;
         blocks[0][filled + 1..].fill(0);
-        let needed = if filled + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
+        let needed = blocks_with_padding(filled);
         blocks[needed - 1][56..].copy_from_slice(&bits_with_key_block(self.total_bytes).to_be_bytes());
         compress256(&mut self.state, &blocks[..needed]);
         key.close(self.state)
@@ -193,8 +215,19 @@ impl Drop for Running {
 /// Words rather than bytes: subtle's comparison of 32 bytes costs as much as half a block of hashing.
 #[inline]
 pub(crate) fn equal(left: &Tag, right: &Tag) -> Choice {
-    let difference = left.iter().zip(right).fold(0, |difference, (l, r)| difference | (l ^ r));
+    let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
     difference.ct_eq(&0)
+}
+
+/// A state as the bytes that SHA-256 gives out.
+#[inline]
+pub(crate) fn bytes(state: &[u32; 8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let (words, _) = bytes.as_chunks_mut::<4>();
+    for (bytes, word) in words.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    bytes
 }
 
 /// The state after the key block, XORed with HMAC's inner or outer pad.
@@ -203,6 +236,11 @@ fn state_after(key_block: &[u8; BLOCK_BYTES], pad: u8) -> [u32; 8] {
     let mut state = INITIAL;
     compress256(&mut state, &*block);
     state
+}
+
+/// How many blocks a message's last `end` bytes, fewer than a block, need with the padding.
+const fn blocks_with_padding(end: usize) -> usize {
+    if end + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 }
 }
 
 /// The length that SHA-256 appends: bits, the key block before the message included.
