@@ -60,11 +60,12 @@ fn limit(body: &[u8]) -> Row {
     let blocks = (10 + 1 + body.len() + 9).div_ceil(64);
     let message = vec![[0x5a_u8; 64]; blocks];
     Row::new(LIMIT, move || {
-        let mut inner = black_box([0x0123_4567; 8]);
-        compress256(&mut inner, black_box(&message));
-        let mut outer = black_box([0x89ab_cdef; 8]);
-        compress256(&mut outer, black_box(&[[0x5a; 64]]));
-        black_box((inner, outer));
+        let mut state = black_box([0x0123_4567; 8]);
+        compress256(&mut state, black_box(&message));
+        // On from the same state: HMAC's outer hash cannot begin before the inner one has ended, either. From a
+        // state of its own the processor would run both at once, which no HMAC can.
+        compress256(&mut state, black_box(&[[0x5a; 64]]));
+        black_box(state);
         true
     })
 }

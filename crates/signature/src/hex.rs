@@ -1,4 +1,4 @@
-//! Lower-case hex of a 32-byte tag, eight digits at a time in one 64-bit word.
+//! Lower-case hex of a 32-byte tag, without branches or tables that would depend on it.
 
 /// A SHA-256 tag as the eight words that the compression function works on.
 pub(crate) type Tag = [u32; 8];
@@ -9,32 +9,31 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// Reads 64 lower-case hex digits, in constant time; `None` for any other byte, upper case included.
 #[inline]
 pub(crate) fn decode(digits: &[u8; 64]) -> Option<Tag> {
-    let (groups, _) = digits.as_chunks::<8>();
-    let mut tag = [0; 8];
-    let mut faults = 0;
-    for (word, group) in tag.iter_mut().zip(groups) {
-        let (value, fault) = decode_word(u64::from_be_bytes(*group));
-        *word = value;
-        faults |= fault;
-    }
-    (faults & (0xf0 * ONES) == 0).then_some(tag)
+    let bytes = decode_bytes(digits)?;
+    let (words, _) = bytes.as_chunks();
+    Some(core::array::from_fn(|at| u32::from_be_bytes(words[at])))
 }
 
-/// Eight digits, one a byte, to their 32-bit value, and a word with a bit in the upper half of some byte if one of
-/// them is no digit.
-#[inline]
-fn decode_word(digits: u64) -> (u32, u64) {
-    // Bit 6 tells letters (0x61-0x66) from figures (0x30-0x39).
-    let letters = (digits >> 6) & ONES;
-    // From '0' or from 'a'. A byte below that borrows from the next, and keeps a high bit itself.
-    let offsets = digits.wrapping_sub(0x30 * ONES).wrapping_sub(0x31 * letters);
-    // Figures reach to 9 and letters to 5: what is larger carries into its upper half, or has a bit there already.
-    let faults = offsets | offsets.wrapping_add(6 * ONES + 4 * letters);
-
-    let nibbles = offsets.wrapping_add(10 * letters);
-    let bytes = (nibbles | (nibbles >> 4)) & 0x00ff_00ff_00ff_00ff;
-    let halves = (bytes | (bytes >> 8)) & 0x0000_ffff_0000_ffff;
-    ((halves | (halves >> 16)) as u32, faults)
+/// Not inlined: by itself, and indexed as it is, it compiles to a hundred vector instructions, elsewhere to twice as
+/// many and more.
+#[inline(never)]
+#[expect(clippy::needless_range_loop, reason = "iterators over pairs are not vectorised")]
+fn decode_bytes(digits: &[u8; 64]) -> Option<[u8; 32]> {
+    let mut nibbles = [0; 64];
+    let mut worst = 0;
+    for at in 0..64 {
+        // Signed, as most vector instructions compare: a byte past ASCII counts as a figure, far too large.
+        let letter = if digits[at] as i8 > b'9' as i8 { u8::MAX } else { 0 };
+        let offset = digits[at].wrapping_sub(b'0').wrapping_sub(letter & (b'a' - b'0'));
+        // Figures reach to 9, letters to 5.
+        worst = worst.max(offset.saturating_add(letter & 4));
+        nibbles[at] = offset.wrapping_add(letter & 10);
+    }
+    let mut bytes = [0; 32];
+    for at in 0..32 {
+        bytes[at] = (nibbles[2 * at] << 4) | nibbles[2 * at + 1];
+    }
+    (worst <= 9).then_some(bytes)
 }
 
 /// Writes a tag as 64 lower-case hex digits, in constant time.

@@ -69,84 +69,102 @@ impl Drop for Key {
 /// Digits of every timestamp from September 2001 to November 2286.
 pub(crate) const USUAL_DIGITS: usize = 10;
 
-/// What of the first block the timestamp and its dot leave to the body.
-const FIRST_BODY_BYTES: usize = BLOCK_BYTES - USUAL_DIGITS - 1;
+/// A body up to this length is copied whole: a call of the compression function costs more than the copy.
+const SMALL_BODY_BYTES: usize = 63;
 
-/// A whole message cut into blocks: the first and the end in a [`Space`], those between in place.
+/// The blocks of the longest message with a small body.
+const SMALL_BLOCKS: usize = (USUAL_DIGITS + 1 + SMALL_BODY_BYTES + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
+
+/// A whole message cut into blocks, in up to three pieces.
 ///
 /// Cut once, hashed under each secret. All of it is written before any of it is hashed, so that the processor has
 /// stored the blocks by the time it loads them, which it would otherwise wait for.
 pub(crate) struct Message<'a> {
-    first: &'a [u8; BLOCK_BYTES],
-    between: &'a [[u8; BLOCK_BYTES]],
-    end: &'a [[u8; BLOCK_BYTES]],
+    pieces: [&'a [[u8; BLOCK_BYTES]]; 3],
 }
 
-/// Where a [`Message`] puts the blocks that it has to write. Apart from it, so that moving the message does not copy
-/// them.
-pub(crate) struct Space {
-    first: [u8; BLOCK_BYTES],
-    /// What stands before the tail in the body, the tail up to byte 64, and the padding.
-    end: [u8; 3 * BLOCK_BYTES],
-}
-
-impl Space {
+impl Message<'_> {
+    /// Cuts the message of `timestamp`, a dot and `body`, and lends it to `use_message`.
     #[inline]
-    pub(crate) fn new() -> Self {
-        Self { first: [0; BLOCK_BYTES], end: [0; 3 * BLOCK_BYTES] }
-    }
-}
-
-impl<'a> Message<'a> {
-    /// The message of `timestamp`, a dot and `body`.
-    #[inline(always)]
-    pub(crate) fn new(space: &'a mut Space, timestamp: &[u8; USUAL_DIGITS], body: &'a [u8]) -> Self {
-        let Space { first, end } = space;
-        first[..USUAL_DIGITS].copy_from_slice(timestamp);
-        first[USUAL_DIGITS] = b'.';
-        let length = bits_with_key_block((USUAL_DIGITS + 1 + body.len()) as u64).to_be_bytes();
-
-        let (head, rest) = body.split_at(body.len().min(FIRST_BODY_BYTES));
-        let (between, tail) = rest.as_chunks();
-        if let Some(last) = body.last_chunk::<BLOCK_BYTES>() {
-            // Copies of known length need neither a call nor a branch, so the end takes whatever stands before the
-            // tail along, and is hashed from where the tail begins.
-            first[USUAL_DIGITS + 1..].copy_from_slice(&body[..FIRST_BODY_BYTES]);
-            end[..BLOCK_BYTES].copy_from_slice(last);
+    pub(crate) fn cut<T>(
+        timestamp: &[u8; USUAL_DIGITS],
+        body: &[u8],
+        use_message: impl FnOnce(&Message<'_>) -> T,
+    ) -> T {
+        let (mut small, mut first, mut end);
+        let pieces = if body.len() <= SMALL_BODY_BYTES {
+            small = [0; SMALL_BLOCKS * BLOCK_BYTES];
+            [copied(&mut small, timestamp, body), &[], &[]]
         } else {
-            first[USUAL_DIGITS + 1..][..head.len()].copy_from_slice(head);
-            end[BLOCK_BYTES - tail.len()..BLOCK_BYTES].copy_from_slice(tail);
-        }
-
-        // Where the padding begins, counted from the block that it begins in.
-        let (padded, padding_start) =
-            if head.len() < FIRST_BODY_BYTES { (0, USUAL_DIGITS + 1 + head.len()) } else { (1, tail.len()) };
-        let end_blocks = blocks_with_padding(padding_start) - 1 + padded;
-        let end = &mut end[(BLOCK_BYTES - tail.len())..];
-        if padded == 1 {
-            end[padding_start] = 0x80
-        } else {
-            first[padding_start] = 0x80
-        }
-        let (end, _) = end.as_chunks_mut();
-        let end = &mut end[..end_blocks];
-        end.last_mut().unwrap_or(first)[56..].copy_from_slice(&length);
-        Self { first, between, end }
+            first = [0; BLOCK_BYTES];
+            end = [0; 3 * BLOCK_BYTES];
+            in_place(&mut first, &mut end, timestamp, body)
+        };
+        use_message(&Message { pieces })
     }
 
     /// The message's tag under `key`.
     #[inline]
     pub(crate) fn tag(&self, key: &Key) -> Tag {
         let mut state = key.inner;
-        compress256(&mut state, core::slice::from_ref(self.first));
-        if !self.between.is_empty() {
-            compress256(&mut state, self.between);
-        }
-        if !self.end.is_empty() {
-            compress256(&mut state, self.end);
+        for piece in self.pieces {
+            if !piece.is_empty() {
+                compress256(&mut state, piece);
+            }
         }
         key.close(state)
     }
+}
+
+/// The blocks of a message with a small body, written to `space`, which is all zero.
+#[inline]
+fn copied<'a>(
+    space: &'a mut [u8; SMALL_BLOCKS * BLOCK_BYTES],
+    timestamp: &[u8; USUAL_DIGITS],
+    body: &[u8],
+) -> &'a [[u8; BLOCK_BYTES]] {
+    let message_bytes = USUAL_DIGITS + 1 + body.len();
+    begin(space, timestamp);
+    space[USUAL_DIGITS + 1..message_bytes].copy_from_slice(body);
+    space[message_bytes] = 0x80;
+    let blocks = (message_bytes + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
+    end_with_length(&mut space[..blocks * BLOCK_BYTES], message_bytes)
+}
+
+/// The blocks of a message with a larger body: the first, those that can stay in the body, and the end.
+#[inline]
+fn in_place<'a>(
+    first: &'a mut [u8; BLOCK_BYTES],
+    end: &'a mut [u8; 3 * BLOCK_BYTES],
+    timestamp: &[u8; USUAL_DIGITS],
+    body: &'a [u8],
+) -> [&'a [[u8; BLOCK_BYTES]]; 3] {
+    let (head, rest) = body.split_at(BLOCK_BYTES - USUAL_DIGITS - 1);
+    let (between, tail) = rest.as_chunks();
+    begin(first, timestamp);
+    first[USUAL_DIGITS + 1..].copy_from_slice(head);
+    // A copy of known length needs neither a call nor a branch, so it takes whatever stands before the tail along,
+    // and the end is hashed from where the tail begins.
+    end[..BLOCK_BYTES].copy_from_slice(&body[body.len() - BLOCK_BYTES..]);
+    end[BLOCK_BYTES] = 0x80;
+    let start = BLOCK_BYTES - tail.len();
+    let end = &mut end[start..start + blocks_with_padding(tail.len()) * BLOCK_BYTES];
+    [core::slice::from_ref(first), between, end_with_length(end, USUAL_DIGITS + 1 + body.len())]
+}
+
+/// Writes what every message begins with.
+#[inline]
+fn begin(space: &mut [u8], timestamp: &[u8; USUAL_DIGITS]) {
+    space[..USUAL_DIGITS].copy_from_slice(timestamp);
+    space[USUAL_DIGITS] = b'.';
+}
+
+/// Writes what every message ends with.
+#[inline]
+fn end_with_length(space: &mut [u8], message_bytes: usize) -> &[[u8; BLOCK_BYTES]] {
+    let length_start = space.len() - 8;
+    space[length_start..].copy_from_slice(&bits_with_key_block(message_bytes as u64).to_be_bytes());
+    space.as_chunks().0
 }
 
 /// A message on its way, in pieces of any size. Wiped on drop.

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::hex;
-use crate::mac::{Key, Message, Space};
+use crate::mac::{Key, Message};
 use crate::timestamp::TimestampText;
 use crate::{Direction, Headers, Secret, SignatureHeaders, Timestamp, VerifyError};
 
@@ -54,7 +54,7 @@ impl<D> Signer<D> {
     pub fn sign(&self, body: &[u8], now: Timestamp) -> SignedHeaders {
         let timestamp = now.text();
         let tag = match timestamp.as_bytes().try_into() {
-            Ok(digits) => Message::new(&mut Space::new(), digits, body).tag(&self.key),
+            Ok(digits) => Message::cut(digits, body, |message| message.tag(&self.key)),
             Err(_) => self.key.tag_of_unusual(timestamp.as_bytes(), body),
         };
         let mut signature = [0; SIGNATURE_BYTES];

@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 use subtle::ConditionallySelectable;
 
 use crate::hex::{self, Tag};
-use crate::mac::{self, Key, Message, Space};
+use crate::mac::{self, Key, Message};
 use crate::signer::SCHEME;
 use crate::{Direction, Headers, Secret, SignatureHeaders, Streaming, Timestamp, Verified, VerifyError};
 
@@ -98,11 +98,11 @@ impl<D> Verifier<D> {
             return self.verify_unusual(headers, body, now);
         };
         // Cut before the checks, for `Message`'s sake: they are what the processor does while it stores the blocks.
-        let mut space = Space::new();
-        let message = Message::new(&mut space, digits, body);
-        let claim = Claim::check(headers, now, self.tolerance_seconds)?;
-        let secret_index = match_tags(&claim.tag, self.keys.iter().map(|key| message.tag(key)))?;
-        Ok(Verified::new(body, claim.signed_at, secret_index))
+        Message::cut(digits, body, |message| {
+            let claim = Claim::check(headers, now, self.tolerance_seconds)?;
+            let secret_index = match_tags(&claim.tag, self.keys.iter().map(|key| message.tag(key)))?;
+            Ok(Verified::new(body, claim.signed_at, secret_index))
+        })
     }
 
     /// The same for a timestamp that has not the usual ten digits.
