@@ -265,3 +265,6 @@ const fn blocks_with_padding(end: usize) -> usize {
 const fn bits_with_key_block(message_bytes: u64) -> u64 {
     (message_bytes + BLOCK_BYTES as u64) * 8
 }
+
+#[cfg(test)]
+mod tests;
