@@ -17,7 +17,6 @@ pub(crate) fn decode(digits: &[u8; 64]) -> Option<Tag> {
 /// Not inlined: by itself, and indexed as it is, it compiles to a hundred vector instructions, elsewhere to twice as
 /// many and more.
 #[inline(never)]
-#[expect(clippy::needless_range_loop, reason = "iterators over pairs are not vectorised")]
 fn decode_bytes(digits: &[u8; 64]) -> Option<[u8; 32]> {
     let mut nibbles = [0; 64];
     let mut worst = 0;
