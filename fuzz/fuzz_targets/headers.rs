@@ -17,9 +17,8 @@ fuzz_target!(|input: &[u8]| {
         .collect();
     let found = pairs.signature_headers();
 
-    let count = |wanted: &str| {
-        pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).count()
-    };
+    let count =
+        |wanted: &str| pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).count();
     let (signatures, timestamps) = (count(SIGNATURE_HEADER), count(TIMESTAMP_HEADER));
     assert_eq!(found.is_ok(), signatures == 1 && timestamps == 1);
 

@@ -37,7 +37,8 @@ fuzz_target!(|input: &[u8]| {
         bytes.get_mut(at).map(|byte| *byte ^= 1 << (spoiled >> 2 & 7))
     });
 
-    let verifier = Verifier::new(OutboundSecret::new("another").expect("well formed")).or(secret).tolerance(u32::MAX);
+    let verifier =
+        Verifier::new(OutboundSecret::new("another").expect("well formed")).or(secret).tolerance(u32::MAX);
     let headers = SignatureHeaders::new(&timestamp, &signature);
     let whole = verifier.verify(&headers, &received, now).map(|verified| verified.signed_at());
     assert_eq!(whole.is_ok(), spoiled_at.is_none());

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 /// Nanoseconds of one verification, by row.
 fn medians(rows: &[Row]) -> Vec<f64> {
-    let repeats: Vec<u32> = rows.iter().map(|row| repeats(row)).collect();
+    let repeats: Vec<u32> = rows.iter().map(repeats).collect();
     let mut samples = vec![Vec::with_capacity(ROUNDS); rows.len()];
     for round in 0..ROUNDS {
         for place in 0..rows.len() {
