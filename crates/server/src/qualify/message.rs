@@ -21,6 +21,9 @@ const INTENTS: [(Group, &Kind); 7] = [
     (Group::ManualWork, &sheet::INTENT_MANUAL_WORK),
 ];
 
+/// What a message to the point gives at least, so that with what its absence takes it makes 25 points.
+const FLOOR: i32 = 19;
+
 /// Notes the signals of the message, and of its absence. A message that is about something else counts for nothing but
 /// that.
 pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keywords<'_>) {
@@ -33,7 +36,9 @@ pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keyw
     }
     let intents: Vec<&Kind> =
         INTENTS.iter().filter(|(group, _)| found.has(*group)).map(|(_, kind)| *kind).collect();
-    sheet.note(length(&folded));
+    let before = sheet.total();
+    let length = length(&folded);
+    sheet.note(length);
     intents.into_iter().for_each(|kind| sheet.note(kind));
     if found.has(Group::Scale) || names_a_number_of_people(&folded) {
         sheet.note(&sheet::INTENT_SCALE);
@@ -44,6 +49,9 @@ pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keyw
     hints::note_budget(sheet, message, found, Currency::Needed);
     hints::note_timeline(sheet, found);
     keywords.note_found(sheet, &folded);
+    if *length != sheet::MESSAGE_TRIVIAL {
+        sheet.limit(&sheet::MESSAGE_FLOOR, before + FLOOR, i32::MAX);
+    }
 }
 
 /// The first reason why a message is about something else.

@@ -75,6 +75,7 @@ kinds! {
     INTENT_MANUAL_WORK: "intent_manual_work", 3, Intent, "The message speaks of manual work or a bottleneck.";
     INTENT_SCALE: "intent_scale", 2, Intent, "The message speaks of volume or the size of a team.";
     SHOUTING: "shouting", -3, Intent, "The message is written in capitals.";
+    MESSAGE_FLOOR: "message_floor", 0, None, "A message that is to the point gives 19 points or more.";
     SPAM: "spam", -35, Intent, "The message reads like an unasked-for offer.";
     MANY_LINKS: "many_links", -25, Intent, "The message has three links or more.";
     UNSUBSCRIBE: "unsubscribe", -30, Intent, "The message asks not to be contacted.";
@@ -124,6 +125,11 @@ impl Sheet {
         if points != 0 {
             self.push(kind, points, kind.detail.to_owned());
         }
+    }
+
+    /// The sum of all points so far.
+    pub(super) fn total(&self) -> i32 {
+        self.total
     }
 
     fn push(&mut self, kind: &Kind, points: i32, detail: String) {
