@@ -67,7 +67,8 @@ impl Lane {
             claiming: None,
             released_since_claim: false,
             due_now: false,
-            overflowed: false,
+            // Until the store has said what it holds.
+            overflowed: true,
             upcoming: BTreeSet::new(),
             more_upcoming: true,
             alarm: None,
@@ -208,11 +209,9 @@ impl Lane {
     /// The store's answer: when the first delivery that nobody holds is due.
     pub(super) fn next_due_is(&mut self, next: Option<Moment>, now: Moment) {
         self.more_upcoming = next.is_some();
+        self.overflowed = self.due_now || self.claiming.is_some() || next.is_some_and(|at| at <= now);
         if let Some(at) = next {
             self.due_at(at);
-            if at <= now {
-                self.overflowed = true;
-            }
         }
     }
 

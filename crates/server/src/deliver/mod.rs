@@ -14,6 +14,8 @@ mod message;
 mod pool;
 mod schedule;
 mod scheduler;
+#[cfg(test)]
+mod simulation;
 mod target;
 mod worker;
 
