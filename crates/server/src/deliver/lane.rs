@@ -97,7 +97,8 @@ impl Lane {
 
     /// How much to ask of the store: nothing, or at least half of what may be held, so that one claim serves many attempts.
     pub(super) fn room_to_claim(&self) -> Option<usize> {
-        let wants = self.enabled && self.due_now && self.claiming.is_none() && self.held() <= self.held_max() / 2;
+        let wants =
+            self.enabled && self.due_now && self.claiming.is_none() && self.held() <= self.held_max() / 2;
         wants.then(|| self.held_max() - self.held())
     }
 
@@ -233,7 +234,8 @@ impl Lane {
         let limit = self.claiming.take().unwrap_or(0);
         let short = deliveries.len() < limit && !self.released_since_claim;
         if !self.enabled {
-            released.extend(deliveries.iter().map(|delivery| delivery.id).filter(|id| !self.held.contains(id)));
+            released
+                .extend(deliveries.iter().map(|delivery| delivery.id).filter(|id| !self.held.contains(id)));
             return false;
         }
         for delivery in deliveries {

@@ -30,7 +30,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub use address::AddressPolicy;
-pub use client::ClientError as DeliverError;
+pub use client::DeliverError;
 pub use target::{Target, TargetError};
 
 use worker::Worker;
