@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Verdict};
+use super::heads::{Heads, Watched};
 use super::service::Requests;
 use super::{ALPN_HTTP_2, RemoteAddr, millis};
 use crate::config::Limits;
@@ -107,8 +108,12 @@ impl Connections {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
         let builder = if is_http2 { &self.http.http2 } else { &self.http.http1 };
         let activity = Activity::new(Instant::now());
-        let service =
-            service_fn(|request| Arc::clone(&self.requests).answer(Arc::clone(&activity), remote, request));
+        let heads = (!is_http2).then(Arc::<Heads>::default);
+        let stream = Watched::new(stream, heads.clone());
+        let service = service_fn(|request| {
+            let sent = heads.as_ref().map(|heads| heads.next()).unwrap_or_default();
+            Arc::clone(&self.requests).answer(Arc::clone(&activity), remote, sent, request)
+        });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut timer = pin!(sleep_until(Instant::now() + self.idle_max));
         let (mut draining, mut told_to_end) = (false, false);
@@ -121,11 +126,15 @@ impl Connections {
                 () = self.drain.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
+                    timer.as_mut().reset(Instant::now() + Self::GOODBYE_MAX);
                 }
                 () = timer.as_mut() => {
                     let now = Instant::now();
-                    match activity.verdict(now, self.idle_max, self.request_max + Self::GOODBYE_MAX) {
+                    // Who has not begun a request by the time of a stop need not finish its head.
+                    let idle_max = if draining { Self::GOODBYE_MAX } else { self.idle_max };
+                    match activity.verdict(now, idle_max, self.request_max + Self::GOODBYE_MAX) {
                         Verdict::FineUntil(end) => timer.as_mut().reset(end),
+                        Verdict::Idle if draining => return,
                         Verdict::Idle if !told_to_end => {
                             told_to_end = true;
                             connection.as_mut().graceful_shutdown();

@@ -1,23 +1,23 @@
 //! Refuses requests whose framing or target can be read in two ways (RFC 9112, sections 3.2 and 6; RFC 9113, 8.3).
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{Request, Version};
 
-/// Says what is wrong with the request's framing headers, if anything.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), &'static str> {
-    let headers = request.headers();
-    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+use super::heads::FramingCount;
+
+/// Says what is wrong with the request's framing headers, if anything. `sent`: how often they were sent.
+pub(super) fn check<B>(request: &Request<B>, sent: FramingCount) -> Result<(), &'static str> {
+    if sent.content_lengths > 1 {
         return Err("`Content-Length` must not be repeated.");
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err("`Transfer-Encoding` must be `chunked`, once.");
-        }
-        if headers.contains_key(CONTENT_LENGTH) {
-            return Err("`Content-Length` and `Transfer-Encoding` exclude each other.");
-        }
+    if sent.content_lengths > 0 && sent.transfer_encodings > 0 {
+        return Err("`Content-Length` and `Transfer-Encoding` exclude each other.");
+    }
+    let coding = request.headers().get(TRANSFER_ENCODING);
+    let is_chunked = coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if sent.transfer_encodings > 1 || !is_chunked {
+        return Err("`Transfer-Encoding` must be `chunked`, once.");
     }
     check_host(request)
 }
@@ -52,7 +52,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
 mod tests {
     use http::{Request, Version};
 
-    use super::check;
+    use super::{FramingCount, check};
 
     #[track_caller]
     fn check_headers(version: Version, headers: &[(&str, &str)], expected: Result<(), &str>) {
@@ -63,7 +63,12 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        assert_eq!(check(&request.body(()).unwrap()), expected, "{headers:?}");
+        let sent = |name: &str| headers.iter().filter(|(header, _)| *header == name).count() as u32;
+        let sent = FramingCount {
+            content_lengths: sent("content-length"),
+            transfer_encodings: sent("transfer-encoding"),
+        };
+        assert_eq!(check(&request.body(()).unwrap(), sent), expected, "{headers:?}");
     }
 
     #[test]

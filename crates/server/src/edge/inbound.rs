@@ -121,3 +121,44 @@ fn receipt_reply(Receipt { lead_id, duplicate }: Receipt) -> Response {
     let wire = Wire { status: "received", lead_id, duplicate };
     if duplicate { reply::ok(wire) } else { reply::accepted(wire) }
 }
+
+#[cfg(test)]
+mod tests {
+    use agentflow_events::Moment;
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt;
+
+    use super::{Receipt, check_head, receipt_reply};
+    use crate::id::mint;
+
+    #[track_caller]
+    fn check(method: &str, content_type: &str, expected: Option<&str>) {
+        let request = Request::builder().method(method).header("content-type", content_type);
+        let refused = check_head(&request.body(Body::empty()).unwrap()).err();
+        assert_eq!(refused.map(|(reason, _)| reason.code()), expected, "{method} {content_type}");
+    }
+
+    #[test]
+    fn the_method_comes_before_the_media_type() {
+        check("POST", "application/json", None);
+        check("POST", "text/plain", Some("unsupported_media_type"));
+        for method in ["GET", "HEAD", "OPTIONS", "PUT", "post"] {
+            check(method, "text/plain", Some("method_not_allowed"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_lead_is_accepted_and_a_known_one_is_fine() {
+        for (duplicate, status) in [(false, 202), (true, 200)] {
+            let lead_id = mint(Moment::from_unix_millis(1_700_000_000_000));
+            let response = receipt_reply(Receipt { lead_id, duplicate });
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()["content-type"], "application/json");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let expected =
+                format!(r#"{{"status":"received","lead_id":"{lead_id}","duplicate":{duplicate}}}"#);
+            assert_eq!(body, expected);
+        }
+    }
+}

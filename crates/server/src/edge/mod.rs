@@ -12,6 +12,7 @@ mod activity;
 mod body;
 mod connection;
 mod framing;
+mod heads;
 pub mod inbound;
 mod media;
 mod self_signed;
@@ -161,8 +162,18 @@ impl Drop for Open {
 
 /// Whether only the connection that was about to be accepted has failed, so that the next may be accepted at once.
 fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::Interrupted
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::PermissionDenied
+    )
 }
 
 fn millis(millis: u64) -> Duration {

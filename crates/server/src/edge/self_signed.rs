@@ -33,10 +33,6 @@ pub(super) fn make(cert: &Path, key: &Path, names: &[String]) -> Result<(), TlsE
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.self_signed(&key_pair).map_err(fault)?;
     write_privately(cert, &certificate.pem()).map_err(|error| TlsError::unwritable(cert, error))?;
-    tracing::warn!(
-        path = %cert.display(),
-        "made a self-signed certificate for trying out; senders must be told to trust it, real ones need a real one"
-    );
     Ok(())
 }
 

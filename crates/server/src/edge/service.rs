@@ -22,6 +22,7 @@ use tower_service::Service;
 use super::activity::{Activity, InFlight};
 use super::body::RequestBody;
 use super::framing;
+use super::heads::FramingCount;
 use super::slots::Sender;
 use super::{RemoteAddr, millis};
 use crate::config::Limits;
@@ -55,12 +56,13 @@ impl Requests {
         self: Arc<Self>,
         activity: Arc<Activity>,
         remote: RemoteAddr,
+        sent: FramingCount,
         request: Request<Incoming>,
     ) -> Result<http::Response<ReplyBody>, Infallible> {
         let now = Instant::now();
         let in_flight = activity.begin(now);
         let version = request.version();
-        let mut response = self.reply(remote, request, now).await;
+        let mut response = self.reply(remote, sent, request, now).await;
         let closes = response.extensions_mut().remove::<CloseConnection>().is_some();
         if closes && version < Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -68,15 +70,24 @@ impl Requests {
         Ok(response.map(|body| ReplyBody { body, _in_flight: in_flight }))
     }
 
-    async fn reply(&self, remote: RemoteAddr, request: Request<Incoming>, now: Instant) -> Response {
+    async fn reply(
+        &self,
+        remote: RemoteAddr,
+        sent: FramingCount,
+        request: Request<Incoming>,
+        now: Instant,
+    ) -> Response {
         // The body gets a little less than the whole, so that what it held up can still be answered as such.
         let deadline = now + self.request_max;
         let body_deadline = deadline - self.request_max / 10;
         let awaits_continue = request.headers().contains_key(EXPECT);
         let mut request =
             request.map(|body| RequestBody::new(body, awaits_continue, self.body_idle_max, body_deadline));
-        if let Err(problem) = self.admit(remote, &request, now) {
+        if let Err(problem) = self.admit(remote, now) {
             return problem.into_response();
+        }
+        if let Err(detail) = framing::check(&request, sent) {
+            return Problem::new(Reason::BadRequest, detail).closing().into_response();
         }
         request.extensions_mut().insert(remote);
         let handled = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
@@ -94,16 +105,14 @@ impl Requests {
         }
     }
 
-    fn admit<B>(&self, remote: RemoteAddr, request: &Request<B>, now: Instant) -> Result<(), Problem> {
-        if let Some(rate) = &self.rate {
-            let elapsed = now.duration_since(self.started).as_millis();
-            let moment = Moment::from_unix_millis(i64::try_from(elapsed).unwrap_or(i64::MAX));
-            rate.take(Sender::from(remote.0), moment).map_err(|wait| {
-                let detail = "Too many requests from this address; wait, then send it again.";
-                Problem::new(Reason::RateLimited, detail).retry_after(wait)
-            })?;
-        }
-        framing::check(request).map_err(|detail| Problem::new(Reason::BadRequest, detail).closing())
+    fn admit(&self, remote: RemoteAddr, now: Instant) -> Result<(), Problem> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        let elapsed = now.duration_since(self.started).as_millis();
+        let moment = Moment::from_unix_millis(i64::try_from(elapsed).unwrap_or(i64::MAX));
+        rate.take(Sender::from(remote.0), moment).map_err(|wait| {
+            let detail = "Too many requests from this address; wait, then send it again.";
+            Problem::new(Reason::RateLimited, detail).retry_after(wait)
+        })
     }
 }
 

@@ -121,6 +121,10 @@ impl TlsSource {
     pub fn self_signed(data_dir: &Path, names: &[String]) -> Result<Self, TlsError> {
         let (cert, key) = (data_dir.join("cert.pem"), data_dir.join("key.pem"));
         self_signed::make(&cert, &key, names)?;
+        tracing::warn!(
+            certificate = %cert.display(),
+            "no certificate is set; serving the data folder's own, which is for trying things out"
+        );
         Self::from_files(cert, key)
     }
 
