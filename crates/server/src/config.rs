@@ -51,11 +51,19 @@ pub struct DeliveryConfig {
     pub concurrency_per_destination: usize,
     /// Attempts in flight over all destinations, at most.
     pub concurrency: usize,
+    /// A whole attempt: resolve, connect, TLS, send, status line; milliseconds.
+    pub attempt_timeout_ms: u64,
 }
 
 impl Default for DeliveryConfig {
     fn default() -> Self {
-        Self { allow_networks: Vec::new(), extra_ca: None, concurrency_per_destination: 64, concurrency: 1_024 }
+        Self {
+            allow_networks: Vec::new(),
+            extra_ca: None,
+            concurrency_per_destination: 64,
+            concurrency: 1_024,
+            attempt_timeout_ms: 10_000,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod telemetry;
 pub mod vault;
 
 pub mod announce;
+pub mod deliver;
 pub mod directory;
 pub mod edge;
 pub mod intake;

@@ -1,0 +1,92 @@
+//! The last stage: each committed delivery is signed and POSTed to its destination, and what came of it is recorded.
+//!
+//! ```text
+//! dispatch, claims -> scheduler (lanes) -> target policy -> sign -> POST -> attempt recorded -> retry | dead letter
+//! ```
+//!
+//! The store is the queue; what is held here is claimed there and falls back to it when the process ends. [`scheduler`]
+//! and [`schedule`] decide without clock or sockets, [`client`] alone opens connections, [`worker`] ties them together.
+
+mod address;
+mod client;
+mod lane;
+mod message;
+mod pool;
+mod schedule;
+mod scheduler;
+mod target;
+mod worker;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::DeliveryConfig;
+use crate::directory::Directory;
+use crate::intake::Dispatch;
+use crate::record::{Attempt, Destination, DueDelivery, EventRow};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+pub use address::AddressPolicy;
+pub use client::ClientError as DeliverError;
+pub use target::{Target, TargetError};
+
+use worker::Worker;
+
+/// Delivers events. Dropping it does not end what is under way; [`stop`](Self::stop) does.
+pub struct Deliver {
+    worker: Arc<Worker>,
+}
+
+impl Deliver {
+    /// Starts delivering: whatever is due in the store, and what [`dispatch`](Dispatch::dispatch) brings. Must be called
+    /// within a Tokio runtime.
+    ///
+    /// # Errors
+    /// The configured certificate authorities cannot be used.
+    pub fn start(
+        store: Arc<dyn Store>,
+        directory: Arc<Directory>,
+        config: &DeliveryConfig,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, DeliverError> {
+        if !config.allow_networks.is_empty() {
+            tracing::warn!(networks = ?config.allow_networks, "events may be sent to these networks, which are not public");
+        }
+        if let Some(path) = &config.extra_ca {
+            tracing::warn!(path = %path.display(), "destinations may have certificates of these further authorities");
+        }
+        Ok(Arc::new(Self { worker: Worker::start(store, directory, config, clock, metrics)? }))
+    }
+
+    /// Looks at destinations, settings and due times again, after they were changed.
+    pub fn wake(&self) {
+        self.worker.wake();
+    }
+
+    /// Sends an event at once, beside the lanes; nothing is stored and nothing retried.
+    pub async fn send_test(&self, destination: &Destination, event: EventRow) -> Attempt {
+        self.worker.send_test(destination, event).await
+    }
+
+    /// Judges a URL as far as that is possible without resolving its host.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn check_url(&self, url: &str) -> Result<(), TargetError> {
+        Target::parse(url, self.worker.policy()).map(drop)
+    }
+
+    /// Begins no further attempt, gives waiting deliveries back and returns when those in flight are recorded: within the
+    /// deadline of an attempt, as long as the store takes them.
+    pub async fn stop(&self) {
+        self.worker.stop().await;
+    }
+}
+
+impl Dispatch for Deliver {
+    fn dispatch(&self, deliveries: Vec<DueDelivery>) {
+        self.worker.dispatch(deliveries);
+    }
+}

@@ -1,0 +1,237 @@
+//! Where an event may be sent: a URL read once into what a request needs, and the policy that it must pass.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderValue, Uri};
+use rustls::pki_types::ServerName;
+use url::{Host, Url};
+
+use super::AddressPolicy;
+
+/// Why a URL is no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// More than [`Target::URL_BYTES_MAX`].
+    #[error("The URL is longer than {} bytes.", Target::URL_BYTES_MAX)]
+    TooLong,
+    /// No URL, or one that no request can be made from.
+    #[error("This is not a URL that a request can be sent to; it must look like https://host/path.")]
+    Malformed,
+    /// Another scheme.
+    #[error("The URL must begin with https://.")]
+    NotHttps,
+    /// A user name or password.
+    #[error("The URL must not contain a user name or password.")]
+    UserInfo,
+    /// Port 0, which nothing listens on.
+    #[error("The port 0 cannot be reached.")]
+    PortZero,
+    /// An address that is not on the public Internet and not opened by the operator.
+    #[error("The host is, or resolves to, an address that is not on the public Internet.")]
+    RefusedAddress,
+}
+
+impl TargetError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            TargetError::TooLong => "url_too_long",
+            TargetError::Malformed => "malformed_url",
+            TargetError::NotHttps => "not_https",
+            TargetError::UserInfo => "user_info",
+            TargetError::PortZero => "port_zero",
+            TargetError::RefusedAddress => "refused_target",
+        }
+    }
+}
+
+/// The host of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TargetHost {
+    /// To be resolved, anew for every attempt.
+    Name(Arc<str>),
+    /// Written as an address.
+    Address(IpAddr),
+}
+
+/// A URL that passed the policy as far as it can be judged without resolving its host.
+///
+/// URLs are read as browsers read them (the WHATWG standard): odd spellings of an address (`0x7f.1`, `2130706433`,
+/// `017700000001`, `[::ffff:127.0.0.1]`, full-width digits) become the address and are judged as such; names become
+/// lower-case ASCII; a fragment is dropped. Spaces and control characters, which browsers skip, are refused.
+#[derive(Clone)]
+pub struct Target {
+    pub(crate) host: TargetHost,
+    pub(crate) port: u16,
+    /// Path and query, as the request line has them.
+    pub(crate) path: Uri,
+    /// Host, and the port where it is not 443.
+    pub(crate) host_header: HeaderValue,
+    /// What the certificate must be for.
+    pub(crate) server_name: ServerName<'static>,
+}
+
+impl Target {
+    /// Longest URL.
+    pub const URL_BYTES_MAX: usize = 2_048;
+
+    /// Reads a URL and judges it; a host that is written as an address is judged too.
+    ///
+    /// # Errors
+    /// The first rule that the URL breaks.
+    pub fn parse(url: &str, policy: &AddressPolicy) -> Result<Self, TargetError> {
+        if url.len() > Self::URL_BYTES_MAX {
+            return Err(TargetError::TooLong);
+        }
+        if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(TargetError::Malformed);
+        }
+        let url = Url::parse(url).map_err(|_| TargetError::Malformed)?;
+        if url.scheme() != "https" {
+            return Err(TargetError::NotHttps);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(TargetError::UserInfo);
+        }
+        let port = url.port().unwrap_or(443);
+        if port == 0 {
+            return Err(TargetError::PortZero);
+        }
+        let host = match url.host().ok_or(TargetError::Malformed)? {
+            Host::Domain(name) => TargetHost::Name(name.into()),
+            Host::Ipv4(address) => TargetHost::Address(address.into()),
+            Host::Ipv6(address) => TargetHost::Address(address.into()),
+        };
+        if let TargetHost::Address(address) = host
+            && !policy.allows(address)
+        {
+            return Err(TargetError::RefusedAddress);
+        }
+        Ok(Self { server_name: server_name(&host)?, path: path(&url)?, host_header: host_header(&url)?, host, port })
+    }
+}
+
+impl fmt::Debug for Target {
+    /// Leaves the path out: it may be a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+fn server_name(host: &TargetHost) -> Result<ServerName<'static>, TargetError> {
+    match host {
+        // A trailing dot belongs to the name's spelling, not to the certificate; the type drops it.
+        TargetHost::Name(name) => ServerName::try_from(name.to_string()).map_err(|_| TargetError::Malformed),
+        TargetHost::Address(address) => Ok(ServerName::from(*address)),
+    }
+}
+
+fn path(url: &Url) -> Result<Uri, TargetError> {
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let parts = path.parse().map_err(|_| TargetError::Malformed)?;
+    Uri::builder().path_and_query::<http::uri::PathAndQuery>(parts).build().map_err(|_| TargetError::Malformed)
+}
+
+fn host_header(url: &Url) -> Result<HeaderValue, TargetError> {
+    let host = url.host_str().ok_or(TargetError::Malformed)?;
+    // The parser has dropped a port that is the scheme's own.
+    let value = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    HeaderValue::try_from(value).map_err(|_| TargetError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Target, TargetError};
+    use crate::deliver::AddressPolicy;
+
+    #[track_caller]
+    fn refused(url: &str, expected: TargetError) {
+        match Target::parse(url, &AddressPolicy::default()) {
+            Ok(target) => panic!("{url} was read as {target:?}"),
+            Err(error) => assert_eq!(error, expected, "{url}"),
+        }
+    }
+
+    #[track_caller]
+    fn accepted(url: &str, host_header: &str, port: u16, path: &str) {
+        let target = Target::parse(url, &AddressPolicy::default()).unwrap();
+        assert_eq!(target.host_header, host_header);
+        assert_eq!((target.port, target.path.to_string().as_str()), (port, path));
+    }
+
+    #[test]
+    fn takes_a_url_apart_into_what_a_request_needs() {
+        accepted("https://example.com", "example.com", 443, "/");
+        accepted("https://Example.COM:443/a?b=c#d", "example.com", 443, "/a?b=c");
+        accepted("https://example.com:8443/hook?k=%20", "example.com:8443", 8443, "/hook?k=%20");
+        accepted("https://b\u{fc}cher.example/\u{fc}", "xn--bcher-kva.example", 443, "/%C3%BC");
+        accepted("https://8.8.8.8/", "8.8.8.8", 443, "/");
+        accepted("https://[2606:4700:4700::1111]:444/", "[2606:4700:4700::1111]:444", 444, "/");
+        accepted("https:example.com", "example.com", 443, "/");
+    }
+
+    #[test]
+    fn a_trailing_dot_stays_in_the_name_and_not_in_the_certificate() {
+        let target = Target::parse("https://example.com./", &AddressPolicy::default()).unwrap();
+        assert_eq!(target.host_header, "example.com.");
+        assert_eq!(target.server_name.to_str(), "example.com");
+    }
+
+    #[test]
+    fn refuses_what_is_no_plain_https_url() {
+        refused("", TargetError::Malformed);
+        refused("example.com", TargetError::Malformed);
+        refused("https://", TargetError::Malformed);
+        refused("https:///", TargetError::Malformed);
+        refused("https://exa mple.com/", TargetError::Malformed);
+        refused(" https://example.com/", TargetError::Malformed);
+        refused("https://example.com/a\nb", TargetError::Malformed);
+        refused("https://exam\u{0}ple.com/", TargetError::Malformed);
+        refused("https://example.com:99999/", TargetError::Malformed);
+        refused("https://a_b..example/", TargetError::Malformed);
+        refused("http://example.com/", TargetError::NotHttps);
+        refused("ftp://example.com/", TargetError::NotHttps);
+        refused("file:///etc/passwd", TargetError::NotHttps);
+        refused("https://user@example.com/", TargetError::UserInfo);
+        refused("https://:secret@example.com/", TargetError::UserInfo);
+        refused("https://example.com:0/", TargetError::PortZero);
+        refused(&format!("https://example.com/{}", "a".repeat(2_048)), TargetError::TooLong);
+    }
+
+    #[test]
+    fn sees_through_every_spelling_of_an_address() {
+        for host in [
+            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1", "127.0.0.1.", "0",
+            "\u{ff11}\u{ff12}\u{ff17}.0.0.1", "%31%32%37.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
+            "[::ffff:8.8.8.8]", "[64:ff9b::7f00:1]", "169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "192.168.0.1",
+        ] {
+            refused(&format!("https://{host}/"), TargetError::RefusedAddress);
+        }
+    }
+
+    #[test]
+    fn an_opened_network_opens_its_addresses_alone() {
+        let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        assert!(Target::parse("https://127.0.0.1:9/", &policy).is_ok());
+        assert_eq!(Target::parse("https://10.0.0.1/", &policy).unwrap_err().code(), "refused_target");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "\\PC*", tail in "[-a-zA-Z0-9.:/?#@%\\[\\]\\\\|^{}<>\"`]*") {
+            let _ = Target::parse(&text, &AddressPolicy::default());
+            let _ = Target::parse(&format!("https://{tail}"), &AddressPolicy::default());
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Carries out what the scheduler decides, with the real clock, store and client.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use agentflow_events::Moment;
+use agentflow_signature::Timestamp;
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::client::{Client, ClientError, Reply, ReplyBody, SendError};
+use super::message::Message;
+use super::schedule::{DISABLE_AFTER, after_failure, retry_after};
+use super::scheduler::{Action, Concurrency, Scheduler};
+use super::{AddressPolicy, Target, TargetError};
+use crate::clock::Clock;
+use crate::config::DeliveryConfig;
+use crate::directory::{Directory, LiveWorkspace};
+use crate::id::{self, DestinationId};
+use crate::record::{Attempt, AttemptOutcome, Destination, DueDelivery, EventRow, FinishedAttempt};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// How long a slot waits for a response's body, so that its connection is free for the next attempt.
+const BODY_IN_SLOT: Duration = Duration::from_millis(20);
+
+/// How long a response's body is read in all, after its head.
+const BODY_AFTER_HEAD: Duration = Duration::from_secs(1);
+
+/// Longest sleep of the timer; idle connections are looked through as often.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// Waits between tries to record an attempt that the store does not take: from, and at most.
+const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+
+/// Tries to record an attempt that the store refuses for another reason than being full.
+const RECORD_TRIES: u32 = 10;
+
+pub(super) struct Worker {
+    store: Arc<dyn Store>,
+    directory: Arc<Directory>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    client: Client,
+    state: Mutex<State>,
+    targets: RwLock<HashMap<DestinationId, Result<Arc<Target>, TargetError>>>,
+    /// The timer has to look at the scheduler again.
+    sooner: Notify,
+    /// Attempts, claims and readings under way.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    runtime: tokio::runtime::Handle,
+}
+
+struct State {
+    scheduler: Scheduler,
+    /// Kept for its allocation.
+    actions: Vec<Action>,
+    /// When the timer looks at the scheduler next.
+    timer: Option<Moment>,
+}
+
+impl Worker {
+    pub(super) fn start(
+        store: Arc<dyn Store>,
+        directory: Arc<Directory>,
+        config: &DeliveryConfig,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, ClientError> {
+        let concurrency =
+            Concurrency { per_destination: config.concurrency_per_destination, overall: config.concurrency };
+        let worker = Arc::new(Self {
+            store,
+            directory,
+            clock,
+            metrics,
+            client: Client::new(config)?,
+            state: Mutex::new(State {
+                scheduler: Scheduler::new(concurrency),
+                actions: Vec::new(),
+                timer: Some(Moment::MIN),
+            }),
+            targets: RwLock::default(),
+            sooner: Notify::new(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        worker.spawn(Arc::clone(&worker).keep_time());
+        Ok(worker)
+    }
+
+    pub(super) fn policy(&self) -> &AddressPolicy {
+        self.client.policy()
+    }
+
+    pub(super) fn dispatch(self: &Arc<Self>, deliveries: Vec<DueDelivery>) {
+        if !deliveries.is_empty() {
+            self.step(|scheduler, _| scheduler.offer(deliveries));
+        }
+    }
+
+    pub(super) fn wake(self: &Arc<Self>) {
+        self.step(|scheduler, _| scheduler.wake());
+    }
+
+    pub(super) async fn stop(self: &Arc<Self>) {
+        self.stopping.cancel();
+        self.step(|scheduler, _| scheduler.stop());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Tells the scheduler what happened and does what follows.
+    fn step(self: &Arc<Self>, event: impl FnOnce(&mut Scheduler, Moment)) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let State { scheduler, actions, timer } = &mut *state;
+        event(scheduler, now);
+        scheduler.act(now, actions);
+        // Under the lock, so that a release reaches the store before a claim that has to see it.
+        for action in actions.drain(..) {
+            self.perform(action);
+        }
+        let next = scheduler.next_wake();
+        if next.is_some_and(|next| timer.is_none_or(|timer| next < timer)) {
+            *timer = next;
+            self.sooner.notify_one();
+        }
+    }
+
+    fn perform(self: &Arc<Self>, action: Action) {
+        let worker = Arc::clone(self);
+        match action {
+            Action::Attempt(delivery) => self.spawn(worker.attempt(delivery)),
+            Action::Release(ids) => self.store.release(&ids),
+            Action::Claim { destination, limit } => self.spawn(worker.claim(destination, limit)),
+            Action::ReadDestinations => self.spawn(worker.read_destinations()),
+            Action::ReadDue => self.spawn(worker.read_due()),
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Wakes the scheduler when it wants to be, until the stage is stopped.
+    async fn keep_time(self: Arc<Self>) {
+        while !self.stopping.is_cancelled() {
+            self.step(|_, _| ());
+            let wait = {
+                let mut state = self.state();
+                state.timer = state.scheduler.next_wake();
+                state.timer.map_or(SLEEP_MAX, |at| at.since(self.clock.now()).min(SLEEP_MAX))
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => (),
+                () = self.sooner.notified() => (),
+                () = self.stopping.cancelled() => (),
+            }
+            self.client.reap();
+        }
+    }
+
+    async fn claim(self: Arc<Self>, destination: DestinationId, limit: usize) {
+        let claimed = self.store.claim_due(destination, self.clock.now(), limit).await;
+        let claimed = self.or_refused(claimed, "due deliveries could not be claimed");
+        self.step(|scheduler, now| scheduler.claimed(destination, limit, claimed, now));
+    }
+
+    async fn read_due(self: Arc<Self>) {
+        let due = self.or_refused(self.store.next_due().await, "the due times could not be read");
+        self.step(|scheduler, now| scheduler.due(due, now));
+    }
+
+    async fn read_destinations(self: Arc<Self>) {
+        let found = self.or_refused(self.store.all_destinations().await, "the destinations could not be read");
+        let lanes = found.map(|found| {
+            let target = |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
+            let targets = found.iter().map(|destination| (destination.id, target(destination))).collect();
+            *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
+            found.iter().map(|destination| (destination.id, destination.enabled)).collect::<Vec<_>>()
+        });
+        self.step(|scheduler, now| scheduler.destinations(lanes.as_deref(), now));
+    }
+
+    fn or_refused<T>(&self, answer: Result<T, StoreError>, what: &str) -> Option<T> {
+        answer.inspect_err(|error| tracing::warn!(%error, "{what}")).ok()
+    }
+
+    async fn attempt(self: Arc<Self>, delivery: DueDelivery) {
+        let Some(workspace) = self.directory.workspace(delivery.workspace_id) else {
+            return self.abandon(&delivery, "its workspace is unknown");
+        };
+        let target = self.target(delivery.destination_id);
+        let at = self.clock.now();
+        let mut sent = match target {
+            Ok(target) => self.post(&target, &workspace, &delivery).await,
+            Err(error) => Err(error.into()),
+        };
+        let ended = self.clock.now();
+        let ok = matches!(&sent, Ok(reply) if is_success(reply.status));
+        // A response that is at hand is read first, for the sake of its connection; no slot waits for a slow one.
+        let is_read = match &mut sent {
+            Ok(reply) => read_within(&mut reply.body, BODY_IN_SLOT).await,
+            Err(_) => true,
+        };
+        self.step(|scheduler, _| scheduler.attempted(delivery.destination_id, delivery.lead_id, ok));
+        if let Ok(reply) = &mut sent
+            && !is_read
+        {
+            read_within(&mut reply.body, BODY_AFTER_HEAD).await;
+        }
+        let outcome = self.outcome(&workspace, &delivery, &sent, ended);
+        let attempt = attempt_row(delivery.attempt_number, at, ended, sent);
+        self.metrics.attempt(ok, attempt.duration_ms);
+        let finished = FinishedAttempt {
+            delivery_id: delivery.id,
+            workspace_id: delivery.workspace_id,
+            destination_id: delivery.destination_id,
+            attempt,
+            outcome,
+            disable_after: DISABLE_AFTER,
+        };
+        self.record(delivery, finished).await;
+    }
+
+    fn target(&self, destination: DestinationId) -> Result<Arc<Target>, TargetError> {
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        // A lane exists only for what was read together with its target.
+        targets.get(&destination).cloned().unwrap_or(Err(TargetError::Malformed))
+    }
+
+    async fn post(
+        &self,
+        target: &Target,
+        workspace: &LiveWorkspace,
+        delivery: &DueDelivery,
+    ) -> Result<Reply, SendError> {
+        let request = || {
+            let message = Message {
+                event_id: delivery.event_id,
+                event_type: delivery.event_type,
+                attempt_number: delivery.attempt_number,
+                body: &delivery.body,
+                signer: &workspace.signer,
+                now: signing_time(self.clock.now()),
+            };
+            message.request(target)
+        };
+        self.client.send(target, request).await
+    }
+
+    fn outcome(
+        &self,
+        workspace: &LiveWorkspace,
+        delivery: &DueDelivery,
+        sent: &Result<Reply, SendError>,
+        now: Moment,
+    ) -> AttemptOutcome {
+        let (status, asked) = match sent {
+            Ok(reply) if is_success(reply.status) => return AttemptOutcome::Delivered,
+            Ok(reply) => {
+                (Some(reply.status), reply.retry_after.as_ref().and_then(|value| retry_after(value, now)))
+            }
+            Err(_) => (None, None),
+        };
+        let random = u32::from_ne_bytes(id::random());
+        let schedule = &workspace.settings.retry_schedule_seconds;
+        after_failure(schedule, delivery.schedule_step, status, asked, random, now)
+    }
+
+    /// Records an attempt, again and again while the store has no room: an outcome is not lost silently.
+    async fn record(self: &Arc<Self>, delivery: DueDelivery, finished: FinishedAttempt) {
+        let retry_at = match &finished.outcome {
+            AttemptOutcome::RetryAt(at) => Some(*at),
+            AttemptOutcome::Delivered | AttemptOutcome::Dead | AttemptOutcome::Gone => None,
+        };
+        let gone = finished.outcome == AttemptOutcome::Gone;
+        let mut wait = RECORD_AGAIN.0;
+        for tries in 1_u32.. {
+            let error = match self.store.finish_attempt(finished.clone()).await {
+                Ok(disabled) => {
+                    let disabled = disabled || gone;
+                    if disabled {
+                        tracing::warn!(destination = %delivery.destination_id, gone, "a destination was disabled");
+                    }
+                    self.step(|scheduler, _| {
+                        scheduler.recorded(delivery.destination_id, delivery.id, retry_at, disabled);
+                    });
+                    return;
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(%error, delivery = %delivery.id, tries, "an attempt could not be recorded yet");
+            let hopeless = match error {
+                StoreError::Stopped(_) => true,
+                StoreError::Overloaded | StoreError::DiskFull => self.stopping.is_cancelled() && tries >= RECORD_TRIES,
+                StoreError::Backend(_) => tries >= RECORD_TRIES,
+            };
+            if hopeless {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RECORD_AGAIN.1);
+        }
+        tracing::error!(delivery = %delivery.id, "an attempt could not be recorded; the delivery will be attempted again");
+        self.give_up(&delivery);
+    }
+
+    /// Ends an attempt that cannot be made; the delivery stays due.
+    fn abandon(self: &Arc<Self>, delivery: &DueDelivery, reason: &str) {
+        tracing::error!(delivery = %delivery.id, reason, "an attempt could not be made");
+        self.step(|scheduler, _| scheduler.attempted(delivery.destination_id, delivery.lead_id, false));
+        self.give_up(delivery);
+    }
+
+    fn give_up(self: &Arc<Self>, delivery: &DueDelivery) {
+        self.store.release(&[delivery.id]);
+        self.step(|scheduler, now| {
+            // Not at once, lest a store that is broken for one row be asked without pause.
+            let again = now.plus(RECORD_AGAIN.1);
+            scheduler.recorded(delivery.destination_id, delivery.id, Some(again), false);
+        });
+    }
+
+    pub(super) async fn send_test(&self, destination: &Destination, event: EventRow) -> Attempt {
+        let at = self.clock.now();
+        let target = Target::parse(&destination.url, self.policy());
+        let workspace = self.directory.workspace(destination.workspace_id);
+        let mut sent = match (target, workspace) {
+            (Ok(target), Some(workspace)) => {
+                let request = || {
+                    let message = Message {
+                        event_id: event.id,
+                        event_type: event.event_type,
+                        attempt_number: 1,
+                        body: &event.body,
+                        signer: &workspace.signer,
+                        now: signing_time(self.clock.now()),
+                    };
+                    message.request(&target)
+                };
+                self.client.send(&target, request).await
+            }
+            (Err(error), _) => Err(error.into()),
+            (Ok(_), None) => Err(TargetError::Malformed.into()),
+        };
+        let ended = self.clock.now();
+        if let Ok(reply) = &mut sent {
+            read_within(&mut reply.body, BODY_AFTER_HEAD).await;
+        }
+        attempt_row(1, at, ended, sent)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+fn signing_time(now: Moment) -> Timestamp {
+    Timestamp::from_unix_seconds(u64::try_from(now.unix_seconds()).unwrap_or(0))
+}
+
+/// Reads a response's body; false where time ran out. What is at hand costs no timer.
+async fn read_within(body: &mut ReplyBody, limit: Duration) -> bool {
+    body.read().now_or_never().is_some() || tokio::time::timeout(limit, body.read()).await.is_ok()
+}
+
+fn attempt_row(number: u32, at: Moment, ended: Moment, sent: Result<Reply, SendError>) -> Attempt {
+    let duration_ms = u32::try_from(ended.since(at).as_millis()).unwrap_or(u32::MAX);
+    let row = |status, error, response_head| Attempt { number, at, status, duration_ms, error, response_head };
+    match sent {
+        Err(error) => row(None, Some(format!("{}: {error}", error.code())), None),
+        Ok(reply) => {
+            let status = reply.status;
+            let error = match status {
+                200..300 => None,
+                300..400 => Some(format!("bad_status: The destination answered {status}; redirects are not followed.")),
+                _ => Some(format!("bad_status: The destination answered {status}.")),
+            };
+            row(Some(status), error, reply.body.into_head())
+        }
+    }
+}
