@@ -1,1 +1,3 @@
-//! placeholder
+//! What the benchmarks share: the rows that are measured against each other.
+
+pub mod verify;

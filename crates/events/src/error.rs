@@ -7,7 +7,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {
-    /// Not JSON: invalid UTF-8, a syntax error, a lone surrogate, or something after the end.
+    /// Not JSON: invalid UTF-8, a byte order mark, a syntax error, or something after the end.
     #[error("not valid JSON (line {line}, column {column})")]
     MalformedJson {
         /// The line, from 1; 0 where the bytes are not UTF-8.
@@ -35,7 +35,7 @@ pub enum EventError {
         /// What it should be, with its article.
         expected: &'static str,
     },
-    /// A field has the right kind of value but not a valid one: an id, a time, a score.
+    /// A field has the right kind of value but not a valid one: an id, a time, a score, a text with a lone surrogate.
     #[error("{field} is not valid: {reason}")]
     InvalidValue {
         /// The field's path.

@@ -20,13 +20,21 @@ pub(crate) struct Object<'a> {
 impl<'a> Object<'a> {
     /// Reads the object at `path`, which is empty for the event itself.
     pub(crate) fn read(path: &'static str, json: &'a str) -> Result<Self, EventError> {
-        let raw: &RawValue = serde_json::from_str(json).map_err(|error| malformed(&error))?;
+        let position = |error: serde_json::Error| (error.line(), error.column());
+        let raw: &RawValue = serde_json::from_str(json)
+            .map_err(position)
+            .map_err(|(line, column)| EventError::MalformedJson { line, column })?;
+        let field = if path.is_empty() { "the body" } else { path };
         if !raw.get().starts_with('{') {
-            let field = if path.is_empty() { "the body" } else { path }.to_owned();
-            return Err(EventError::WrongType { field, expected: "an object" });
+            return Err(EventError::WrongType { field: field.to_owned(), expected: "an object" });
         }
-        let Entries { entries, duplicate } =
-            serde_json::from_str(raw.get()).map_err(|error| malformed(&error))?;
+        let Entries { entries, duplicate } = serde_json::from_str(raw.get()).map_err(|_| {
+            // It is JSON all the same, so what could not be read is a key.
+            EventError::InvalidValue {
+                field: field.to_owned(),
+                reason: "a key with a lone surrogate".to_owned(),
+            }
+        })?;
         let object = Self { path, entries };
         match duplicate {
             None => Ok(object),
@@ -118,10 +126,6 @@ impl<'a> Object<'a> {
     fn invalid(&self, name: &str, reason: impl fmt::Display) -> EventError {
         EventError::InvalidValue { field: self.field(name), reason: reason.to_string() }
     }
-}
-
-fn malformed(error: &serde_json::Error) -> EventError {
-    EventError::MalformedJson { line: error.line(), column: error.column() }
 }
 
 struct Entries<'a> {

@@ -1,8 +1,9 @@
 //! Email addresses: the plain ones that people have, and the identity by which two of them are the same.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use email_address::{EmailAddress, Options};
+use email_address::EmailAddress;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
@@ -80,13 +81,10 @@ impl Email {
         let mut identity = local_identity(local)?;
         identity.push('@');
         let domain_from = identity.len();
-        push_domain(&mut identity, domain)?;
+        identity.push_str(&domain_identity(domain)?);
         if identity.len() > EMAIL_BYTES_MAX {
             return Err(EmailError::TooLong);
         }
-        let grammar =
-            Options::default().with_minimum_sub_domains(2).without_domain_literal().without_display_text();
-        EmailAddress::parse_with_options(&identity, grammar).map_err(fault)?;
         Ok(Self { as_sent: as_sent.into(), identity: identity.into(), domain_from })
     }
 
@@ -116,7 +114,7 @@ impl fmt::Debug for Email {
 }
 
 fn local_identity(local: &str) -> Result<String, EmailError> {
-    if local.is_empty() || local.len() > EMAIL_LOCAL_BYTES_MAX || !local.chars().all(is_local) {
+    if local.len() > EMAIL_LOCAL_BYTES_MAX || !local.chars().all(is_local) || !is_dot_atom(local) {
         return Err(EmailError::Local);
     }
     if local.is_ascii() {
@@ -128,17 +126,26 @@ fn local_identity(local: &str) -> Result<String, EmailError> {
     if normal.len() > EMAIL_LOCAL_BYTES_MAX { Err(EmailError::Local) } else { Ok(normal) }
 }
 
-/// What the grammar of the `email_address` crate allows and we do not: quotes, and non-ASCII that is no letter.
+/// What is no quote, and if it is not ASCII a letter, a digit, or a mark, with which many scripts write letters.
 fn is_local(c: char) -> bool {
     if c.is_ascii() {
         return c != '"';
     }
-    // Many scripts write letters with marks.
     c.is_alphanumeric()
         || GeneralCategoryGroup::Mark.contains(CodePointMapData::<GeneralCategory>::new().get(c))
 }
 
-fn push_domain(identity: &mut String, domain: &str) -> Result<(), EmailError> {
+/// The grammar is `email_address`'s, of the ASCII characters: its notion of the others leaves out marks.
+fn is_dot_atom(local: &str) -> bool {
+    if local.is_ascii() {
+        return EmailAddress::is_valid_local_part(local);
+    }
+    let skeleton: String = local.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
+    EmailAddress::is_valid_local_part(&skeleton)
+}
+
+/// The domain in ASCII and lower case.
+fn domain_identity(domain: &str) -> Result<Cow<'_, str>, EmailError> {
     // UTS 46 would drop these silently; joiners are part of some scripts and it checks them itself.
     if domain.chars().any(|c| text::is_invisible(c) && !matches!(c, '\u{200C}' | '\u{200D}')) {
         return Err(EmailError::Domain);
@@ -146,20 +153,8 @@ fn push_domain(identity: &mut String, domain: &str) -> Result<(), EmailError> {
     let ascii = Uts46::new()
         .to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
         .map_err(|_| EmailError::Domain)?;
-    identity.push_str(&ascii);
-    Ok(())
-}
-
-fn fault(error: email_address::Error) -> EmailError {
-    use email_address::Error;
-    match error {
-        Error::DomainTooFew => EmailError::DomainOfOneLabel,
-        Error::DomainEmpty
-        | Error::DomainTooLong
-        | Error::SubDomainEmpty
-        | Error::SubDomainTooLong
-        | Error::DomainInvalidSeparator
-        | Error::UnsupportedDomainLiteral => EmailError::Domain,
-        _ => EmailError::Local,
+    if !EmailAddress::is_valid_domain(&ascii) {
+        return Err(EmailError::Domain);
     }
+    if ascii.contains('.') { Ok(ascii) } else { Err(EmailError::DomainOfOneLabel) }
 }

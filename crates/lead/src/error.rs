@@ -12,7 +12,7 @@ pub enum ParseError {
         body_bytes: usize,
     },
     /// Not a JSON object, or one that is deeper, wider or stranger than we accept.
-    #[error("malformed JSON: {0}")]
+    #[error(transparent)]
     Malformed(#[from] MalformedJson),
     /// JSON, but fields break rules: all of them, in the order of [`Submission`](crate::Submission)'s fields, each
     /// field at most once. Never empty.

@@ -1,6 +1,6 @@
 //! What a sender adds to the contract's fields, kept as it came.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -67,13 +67,16 @@ impl Fields {
     /// Lays `newer` over these, key by key: a newer value wins unless it is null or a blank string, which says
     /// nothing. Keys keep their place; new ones follow in `newer`'s order.
     pub fn merge(&mut self, newer: &Self) {
-        let places: HashMap<Box<str>, usize> =
-            self.0.iter().enumerate().map(|(place, field)| (field.key.clone(), place)).collect();
-        for field in &newer.0 {
-            match places.get(&field.key) {
+        let places: Vec<Option<usize>> = {
+            let known: HashMap<&str, usize> =
+                self.iter().enumerate().map(|(place, (key, _))| (key, place)).collect();
+            newer.iter().map(|(key, _)| known.get(key).copied()).collect()
+        };
+        for (field, place) in newer.0.iter().zip(places) {
+            match place {
                 None => self.0.push(field.clone()),
                 Some(_) if text::is_empty(&field.value) => {}
-                Some(&place) => self.0[place].value = field.value.clone(),
+                Some(place) => self.0[place].value.clone_from(&field.value),
             }
         }
     }
@@ -145,7 +148,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::new();
-        let mut keys = std::collections::HashSet::new();
+        let mut keys = HashSet::new();
         while let Some(key) = map.next_key::<Box<str>>()? {
             if !keys.insert(key.clone()) {
                 return Err(A::Error::custom("an object has the same key twice"));

@@ -1,5 +1,6 @@
 //! When the sender says that the lead was submitted.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -37,8 +38,8 @@ impl SubmittedAt {
     /// Reads an ISO 8601 date or date-time.
     ///
     /// - the date: calendar (`2024-11-14`), week (`2024-W46-4`) or ordinal (`2024-319`), with or without hyphens;
-    /// - then, if at all, `T`, `t` or a space and the time: hours, minutes, seconds, a fraction of up to nine digits
-    ///   after `.` or `,`, each with or without what follows it. `24:00` is the end of the day. A leap second (`:60`)
+    /// - then, if at all, `T`, `t` or a space and the time: hours, minutes, seconds, a fraction of a second after
+    ///   `.` or `,`, each with or without what follows it. `24:00` is the end of the day. A leap second (`:60`)
     ///   is read as the second before it;
     /// - then, if at all, `Z`, `z` or an offset (`+01:00`, `+0100`, `+01`); UTC without one. A date alone is its
     ///   midnight;
@@ -81,15 +82,12 @@ fn instant(text: &str) -> Option<Timestamp> {
     if let Some(instant) = calendar_instant(text) {
         return Some(instant);
     }
-    // jiff reads calendar dates only, and no 24:00: put it in those words and try again.
-    let (date, rest) = match text.find(['T', 't', ' ']) {
-        Some(at) => text.split_at(at),
-        None => (text, ""),
-    };
+    // jiff reads calendar dates, nine digits of a fraction and no 24:00: put the rest in its words and try again.
+    let (date, rest) = text.split_at(text.find(['T', 't', ' ']).unwrap_or(text.len()));
     let date = Pieces::parse(date).map(|pieces| pieces.date()).ok().or_else(|| week_or_ordinal(date))?;
-    match end_of_day(rest) {
-        Some(rest) => calendar_instant(&format!("{}T00:00:00{rest}", date.tomorrow().ok()?)),
-        None => calendar_instant(&format!("{date}{rest}")),
+    match after_midnight(rest) {
+        Some(offset) => calendar_instant(&format!("{}T00:00:00{offset}", date.tomorrow().ok()?)),
+        None => calendar_instant(&format!("{date}{}", nine_digits(rest))),
     }
 }
 
@@ -119,13 +117,25 @@ fn week_or_ordinal(text: &str) -> Option<Date> {
     Some(ISOWeekDate::new(year, week, Weekday::from_monday_one_offset(day).ok()?).ok()?.date())
 }
 
-/// What follows the time in `T24:00:00Z`, if that is the time.
-fn end_of_day(rest: &str) -> Option<&str> {
+/// What follows the time, if the time is `T24:00:00` (or less of it, or with a fraction of nothing).
+fn after_midnight(rest: &str) -> Option<&str> {
     let rest = rest.get(1..)?.strip_prefix("24")?;
-    let at = rest.find(|c: char| !matches!(c, '0' | ':' | '.' | ',')).unwrap_or(rest.len());
+    let at = rest.find(|c| !matches!(c, '0' | ':' | '.' | ',')).unwrap_or(rest.len());
     let (zeros, after) = rest.split_at(at);
-    let is_time = |form: &str| matches!(form, "" | ":00" | ":00:00" | "00" | "0000");
-    is_time(zeros.split(['.', ',']).next()?).then_some(after)
+    let (time, fraction) = zeros.split_once(['.', ',']).unwrap_or((zeros, "0"));
+    let is_midnight = matches!(time, "" | ":00" | ":00:00" | "00" | "0000");
+    (is_midnight && !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0')).then_some(after)
+}
+
+/// `rest` with a longer fraction cut to nanoseconds.
+fn nine_digits(rest: &str) -> Cow<'_, str> {
+    let Some(point) = rest.find(['.', ',']) else { return rest.into() };
+    let digits = rest[point + 1..].bytes().take_while(u8::is_ascii_digit).count();
+    if digits <= 9 {
+        rest.into()
+    } else {
+        (rest[..point + 10].to_owned() + &rest[point + 1 + digits..]).into()
+    }
 }
 
 fn number(digits: &str) -> Option<i16> {

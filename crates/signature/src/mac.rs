@@ -37,53 +37,24 @@ impl Key {
         Self { inner: state_after(&block, 0x36), outer: state_after(&block, 0x5c) }
     }
 
-    /// The tag of `timestamp`, a dot and `body`.
-    #[inline]
-    pub(crate) fn tag(&self, timestamp: &[u8], body: &[u8]) -> Tag {
-        // Every timestamp from 2001 to 2286 has ten digits, and a copy of known length needs no loop.
-        match timestamp.try_into() {
-            Ok(digits) => self.tag_of_ten_digits(digits, body),
-            Err(_) => {
-                let mut message = Running::new(self);
-                message.update(timestamp);
-                message.update(b".");
-                message.update(body);
-                message.finish(self)
-            }
-        }
-    }
-
-    fn tag_of_ten_digits(&self, timestamp: &[u8; 10], body: &[u8]) -> Tag {
-        let mut state = self.inner;
-        let total_bytes = (timestamp.len() + 1 + body.len()) as u64;
-        let mut first = [0; BLOCK_BYTES];
-        first[..10].copy_from_slice(timestamp);
-        first[10] = b'.';
-        match body.split_first_chunk::<{ BLOCK_BYTES - 11 }>() {
-            Some((head, rest)) => {
-                first[11..].copy_from_slice(head);
-                compress256(&mut state, &[first]);
-                let (blocks, tail) = rest.as_chunks();
-                compress256(&mut state, blocks);
-                compress_last(&mut state, [0; BLOCK_BYTES], 0, tail, total_bytes);
-            }
-            None => compress_last(&mut state, first, 11, body, total_bytes),
-        }
-        self.close(state)
+    /// The tag of a timestamp that has not the usual number of digits, a dot and `body`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn tag_of_unusual(&self, timestamp: &[u8], body: &[u8]) -> Tag {
+        let mut message = Running::after_timestamp(self, timestamp);
+        message.update(body);
+        message.finish(self)
     }
 
     /// The outer hash over the inner one.
     #[inline]
     fn close(&self, inner: [u32; 8]) -> Tag {
         let mut block = [0; BLOCK_BYTES];
-        let (words, _) = block.as_chunks_mut::<4>();
-        for (bytes, word) in words.iter_mut().zip(inner) {
-            *bytes = word.to_be_bytes();
-        }
+        block[..32].copy_from_slice(&bytes(&inner));
         block[32] = 0x80;
         block[56..].copy_from_slice(&bits_with_key_block(32).to_be_bytes());
         let mut state = self.outer;
-        compress256(&mut state, &[block]);
+        compress256(&mut state, core::slice::from_ref(&block));
         state
     }
 }
@@ -93,6 +64,107 @@ impl Drop for Key {
         self.inner.zeroize();
         self.outer.zeroize();
     }
+}
+
+/// Digits of every timestamp from September 2001 to November 2286.
+pub(crate) const USUAL_DIGITS: usize = 10;
+
+/// A body up to this length is copied whole: a call of the compression function costs more than the copy.
+const SMALL_BODY_BYTES: usize = 63;
+
+/// The blocks of the longest message with a small body.
+const SMALL_BLOCKS: usize = (USUAL_DIGITS + 1 + SMALL_BODY_BYTES + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
+
+/// A whole message cut into blocks, in up to three pieces.
+///
+/// Cut once, hashed under each secret. All of it is written before any of it is hashed, so that the processor has
+/// stored the blocks by the time it loads them, which it would otherwise wait for.
+pub(crate) struct Message<'a> {
+    pieces: [&'a [[u8; BLOCK_BYTES]]; 3],
+}
+
+impl Message<'_> {
+    /// Cuts the message of `timestamp`, a dot and `body`, and lends it to `use_message`.
+    #[inline]
+    pub(crate) fn cut<T>(
+        timestamp: &[u8; USUAL_DIGITS],
+        body: &[u8],
+        use_message: impl FnOnce(&Message<'_>) -> T,
+    ) -> T {
+        let (mut small, mut first, mut end);
+        let pieces = if body.len() <= SMALL_BODY_BYTES {
+            small = [0; SMALL_BLOCKS * BLOCK_BYTES];
+            [copied(&mut small, timestamp, body), &[], &[]]
+        } else {
+            first = [0; BLOCK_BYTES];
+            end = [0; 3 * BLOCK_BYTES];
+            in_place(&mut first, &mut end, timestamp, body)
+        };
+        use_message(&Message { pieces })
+    }
+
+    /// The message's tag under `key`.
+    #[inline]
+    pub(crate) fn tag(&self, key: &Key) -> Tag {
+        let mut state = key.inner;
+        for piece in self.pieces {
+            if !piece.is_empty() {
+                compress256(&mut state, piece);
+            }
+        }
+        key.close(state)
+    }
+}
+
+/// The blocks of a message with a small body, written to `space`, which is all zero.
+#[inline]
+fn copied<'a>(
+    space: &'a mut [u8; SMALL_BLOCKS * BLOCK_BYTES],
+    timestamp: &[u8; USUAL_DIGITS],
+    body: &[u8],
+) -> &'a [[u8; BLOCK_BYTES]] {
+    let message_bytes = USUAL_DIGITS + 1 + body.len();
+    begin(space, timestamp);
+    space[USUAL_DIGITS + 1..message_bytes].copy_from_slice(body);
+    space[message_bytes] = 0x80;
+    let blocks = (message_bytes + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
+    end_with_length(&mut space[..blocks * BLOCK_BYTES], message_bytes)
+}
+
+/// The blocks of a message with a larger body: the first, those that can stay in the body, and the end.
+#[inline]
+fn in_place<'a>(
+    first: &'a mut [u8; BLOCK_BYTES],
+    end: &'a mut [u8; 3 * BLOCK_BYTES],
+    timestamp: &[u8; USUAL_DIGITS],
+    body: &'a [u8],
+) -> [&'a [[u8; BLOCK_BYTES]]; 3] {
+    let (head, rest) = body.split_at(BLOCK_BYTES - USUAL_DIGITS - 1);
+    let (between, tail) = rest.as_chunks();
+    begin(first, timestamp);
+    first[USUAL_DIGITS + 1..].copy_from_slice(head);
+    // A copy of known length needs neither a call nor a branch, so it takes whatever stands before the tail along,
+    // and the end is hashed from where the tail begins.
+    end[..BLOCK_BYTES].copy_from_slice(&body[body.len() - BLOCK_BYTES..]);
+    end[BLOCK_BYTES] = 0x80;
+    let start = BLOCK_BYTES - tail.len();
+    let end = &mut end[start..start + blocks_with_padding(tail.len()) * BLOCK_BYTES];
+    [core::slice::from_ref(first), between, end_with_length(end, USUAL_DIGITS + 1 + body.len())]
+}
+
+/// Writes what every message begins with.
+#[inline]
+fn begin(space: &mut [u8], timestamp: &[u8; USUAL_DIGITS]) {
+    space[..USUAL_DIGITS].copy_from_slice(timestamp);
+    space[USUAL_DIGITS] = b'.';
+}
+
+/// Writes what every message ends with.
+#[inline]
+fn end_with_length(space: &mut [u8], message_bytes: usize) -> &[[u8; BLOCK_BYTES]] {
+    let length_start = space.len() - 8;
+    space[length_start..].copy_from_slice(&bits_with_key_block(message_bytes as u64).to_be_bytes());
+    space.as_chunks().0
 }
 
 /// A message on its way, in pieces of any size. Wiped on drop.
@@ -106,6 +178,14 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(key: &Key) -> Self {
         Self { state: key.inner, block: [0; BLOCK_BYTES], total_bytes: 0 }
+    }
+
+    /// A message that begins with `timestamp` and a dot.
+    pub(crate) fn after_timestamp(key: &Key, timestamp: &[u8]) -> Self {
+        let mut message = Self::new(key);
+        message.update(timestamp);
+        message.update(b".");
+        message
     }
 
     fn filled(&self) -> usize {
@@ -131,9 +211,12 @@ impl Running {
 
     pub(crate) fn finish(mut self, key: &Key) -> Tag {
         let filled = self.filled();
-        let mut block = self.block;
-        block[filled..].fill(0);
-        compress_last(&mut self.state, block, filled, &[], self.total_bytes);
+        let mut blocks = [self.block, [0; BLOCK_BYTES]];
+        blocks[0][filled] = 0x80;
+        blocks[0][filled + 1..].fill(0);
+        let needed = blocks_with_padding(filled);
+        blocks[needed - 1][56..].copy_from_slice(&bits_with_key_block(self.total_bytes).to_be_bytes());
+        compress256(&mut self.state, &blocks[..needed]);
         key.close(self.state)
     }
 }
@@ -150,8 +233,19 @@ impl Drop for Running {
 /// Words rather than bytes: subtle's comparison of 32 bytes costs as much as half a block of hashing.
 #[inline]
 pub(crate) fn equal(left: &Tag, right: &Tag) -> Choice {
-    let difference = left.iter().zip(right).fold(0, |difference, (l, r)| difference | (l ^ r));
+    let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
     difference.ct_eq(&0)
+}
+
+/// A state as the bytes that SHA-256 gives out.
+#[inline]
+pub(crate) fn bytes(state: &[u32; 8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let (words, _) = bytes.as_chunks_mut::<4>();
+    for (bytes, word) in words.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    bytes
 }
 
 /// The state after the key block, XORed with HMAC's inner or outer pad.
@@ -162,26 +256,15 @@ fn state_after(key_block: &[u8; BLOCK_BYTES], pad: u8) -> [u32; 8] {
     state
 }
 
-/// Compresses the end of a message: the `filled` bytes of `block` (the others are 0), then `tail`, then the
-/// padding. Together they are shorter than a block.
-#[inline]
-fn compress_last(
-    state: &mut [u32; 8],
-    block: [u8; BLOCK_BYTES],
-    filled: usize,
-    tail: &[u8],
-    total_bytes: u64,
-) {
-    let end = filled + tail.len();
-    let mut blocks = [block, [0; BLOCK_BYTES]];
-    blocks[0][filled..end].copy_from_slice(tail);
-    blocks[0][end] = 0x80;
-    let needed = if end + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 };
-    blocks[needed - 1][56..].copy_from_slice(&bits_with_key_block(total_bytes).to_be_bytes());
-    compress256(state, &blocks[..needed]);
+/// How many blocks a message's last `end` bytes, fewer than a block, need with the padding.
+const fn blocks_with_padding(end: usize) -> usize {
+    if end + PADDING_BYTES_MIN <= BLOCK_BYTES { 1 } else { 2 }
 }
 
 /// The length that SHA-256 appends: bits, the key block before the message included.
 const fn bits_with_key_block(message_bytes: u64) -> u64 {
     (message_bytes + BLOCK_BYTES as u64) * 8
 }
+
+#[cfg(test)]
+mod tests;

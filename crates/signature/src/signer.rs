@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::hex;
-use crate::mac::Key;
+use crate::mac::{Key, Message};
 use crate::timestamp::TimestampText;
 use crate::{Direction, Headers, Secret, SignatureHeaders, Timestamp, VerifyError};
 
@@ -53,7 +53,10 @@ impl<D> Signer<D> {
     /// Signs the body's bytes as they will be sent, `now`. Cannot fail and does not allocate.
     pub fn sign(&self, body: &[u8], now: Timestamp) -> SignedHeaders {
         let timestamp = now.text();
-        let tag = self.key.tag(timestamp.as_bytes(), body);
+        let tag = match timestamp.as_bytes().try_into() {
+            Ok(digits) => Message::cut(digits, body, |message| message.tag(&self.key)),
+            Err(_) => self.key.tag_of_unusual(timestamp.as_bytes(), body),
+        };
         let mut signature = [0; SIGNATURE_BYTES];
         signature[..SCHEME.len()].copy_from_slice(SCHEME);
         signature[SCHEME.len()..].copy_from_slice(&hex::encode(&tag));

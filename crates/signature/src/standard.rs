@@ -4,7 +4,7 @@ use core::fmt;
 
 use base64ct::{Base64, Encoding};
 
-use crate::mac::Running;
+use crate::mac::{self, Running};
 use crate::timestamp::TimestampText;
 use crate::{Outbound, Signer, Timestamp};
 
@@ -55,11 +55,7 @@ impl Signer<Outbound> {
         message.update(timestamp.as_bytes());
         message.update(b".");
         message.update(body);
-        let mut tag = [0; 32];
-        let (words, _) = tag.as_chunks_mut::<4>();
-        for (bytes, word) in words.iter_mut().zip(message.finish(&self.standard_key)) {
-            *bytes = word.to_be_bytes();
-        }
+        let tag = mac::bytes(&message.finish(&self.standard_key));
         let mut signature = [0; SIGNATURE_BYTES];
         signature[..SCHEME.len()].copy_from_slice(SCHEME);
         Base64::encode(&tag, &mut signature[SCHEME.len()..]).expect("32 bytes are 44 digits of base64");

@@ -35,8 +35,7 @@ use crate::{Direction, VerifiedStream, VerifyError};
 /// ```
 #[must_use = "nothing is verified before `finish`"]
 pub struct Streaming<'v, D> {
-    first: Keyed<'v>,
-    others: Vec<Keyed<'v>>,
+    messages: Vec<Keyed<'v>>,
     claim: Claim,
     body_bytes: u64,
     direction: PhantomData<fn() -> D>,
@@ -49,27 +48,15 @@ struct Keyed<'v> {
 }
 
 impl<'v, D> Streaming<'v, D> {
-    pub(crate) fn new(first: &'v Key, others: &'v [Key], timestamp: &[u8], claim: Claim) -> Self {
-        let begun = |key| {
-            let mut message = Running::new(key);
-            message.update(timestamp);
-            message.update(b".");
-            Keyed { key, message }
-        };
-        Self {
-            first: begun(first),
-            others: others.iter().map(begun).collect(),
-            claim,
-            body_bytes: 0,
-            direction: PhantomData,
-        }
+    pub(crate) fn new(keys: &'v [Key], timestamp: &[u8], claim: Claim) -> Self {
+        let begun = |key| Keyed { key, message: Running::after_timestamp(key, timestamp) };
+        Self { messages: keys.iter().map(begun).collect(), claim, body_bytes: 0, direction: PhantomData }
     }
 
     /// Takes the next bytes of the body: any number, none included.
     pub fn update(&mut self, chunk: &[u8]) {
-        self.first.message.update(chunk);
-        for other in &mut self.others {
-            other.message.update(chunk);
+        for keyed in &mut self.messages {
+            keyed.message.update(chunk);
         }
         self.body_bytes += chunk.len() as u64;
     }
@@ -80,15 +67,9 @@ impl<'v, D> Streaming<'v, D> {
     ///
     /// [`VerifyError::InvalidSignature`] if the chunks, in this order, are not what was signed.
     pub fn finish(self) -> Result<VerifiedStream<D>, VerifyError> {
-        let tags = self.others.into_iter().map(Keyed::tag);
-        let secret_index = verifier::match_tags(&self.claim.tag, self.first.tag(), tags)?;
+        let tags = self.messages.into_iter().map(|keyed| keyed.message.finish(keyed.key));
+        let secret_index = verifier::match_tags(&self.claim.tag, tags)?;
         Ok(VerifiedStream::new(self.body_bytes, self.claim.signed_at, secret_index))
-    }
-}
-
-impl Keyed<'_> {
-    fn tag(self) -> crate::hex::Tag {
-        self.message.finish(self.key)
     }
 }
 

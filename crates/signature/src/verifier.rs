@@ -1,5 +1,6 @@
 //! The receiving side: several secrets, one tolerance, one order of checks.
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -7,7 +8,7 @@ use core::marker::PhantomData;
 use subtle::ConditionallySelectable;
 
 use crate::hex::{self, Tag};
-use crate::mac::{self, Key};
+use crate::mac::{self, Key, Message};
 use crate::signer::SCHEME;
 use crate::{Direction, Headers, Secret, SignatureHeaders, Streaming, Timestamp, Verified, VerifyError};
 
@@ -35,8 +36,7 @@ const TOLERANCE_SECONDS: u32 = 300;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Verifier<D> {
-    first: Key,
-    others: Vec<Key>,
+    keys: Vec<Key>,
     tolerance_seconds: u32,
     direction: PhantomData<fn() -> D>,
 }
@@ -46,8 +46,7 @@ impl<D> Verifier<D> {
     #[must_use]
     pub fn new(secret: Secret<D>) -> Self {
         Self {
-            first: Key::new(secret.expose().as_bytes()),
-            others: Vec::new(),
+            keys: vec![Key::new(secret.expose().as_bytes())],
             tolerance_seconds: TOLERANCE_SECONDS,
             direction: PhantomData,
         }
@@ -57,10 +56,10 @@ impl<D> Verifier<D> {
     #[must_use]
     pub fn or(mut self, secret: Secret<D>) -> Self {
         // A full vector would move its keys and leave the old ones unwiped.
-        let mut others = Vec::with_capacity(self.others.len() + 1);
-        others.extend(self.others.iter().cloned());
-        others.push(Key::new(secret.expose().as_bytes()));
-        self.others = others;
+        let mut keys = Vec::with_capacity(self.keys.len() + 1);
+        keys.extend(self.keys.iter().cloned());
+        keys.push(Key::new(secret.expose().as_bytes()));
+        self.keys = keys;
         self
     }
 
@@ -95,9 +94,28 @@ impl<D> Verifier<D> {
         now: Timestamp,
     ) -> Result<Verified<'a, D>, VerifyError> {
         let headers = headers.signature_headers()?;
+        let Ok(digits) = headers.timestamp.try_into() else {
+            return self.verify_unusual(headers, body, now);
+        };
+        // Cut before the checks, for `Message`'s sake: they are what the processor does while it stores the blocks.
+        Message::cut(digits, body, |message| {
+            let claim = Claim::check(headers, now, self.tolerance_seconds)?;
+            let secret_index = match_tags(&claim.tag, self.keys.iter().map(|key| message.tag(key)))?;
+            Ok(Verified::new(body, claim.signed_at, secret_index))
+        })
+    }
+
+    /// The same for a timestamp that has not the usual ten digits.
+    #[cold]
+    fn verify_unusual<'a>(
+        &self,
+        headers: SignatureHeaders<'_>,
+        body: &'a [u8],
+        now: Timestamp,
+    ) -> Result<Verified<'a, D>, VerifyError> {
         let claim = Claim::check(headers, now, self.tolerance_seconds)?;
-        let tag = |key: &Key| key.tag(headers.timestamp, body);
-        let secret_index = match_tags(&claim.tag, tag(&self.first), self.others.iter().map(tag))?;
+        let tags = self.keys.iter().map(|key| key.tag_of_unusual(headers.timestamp, body));
+        let secret_index = match_tags(&claim.tag, tags)?;
         Ok(Verified::new(body, claim.signed_at, secret_index))
     }
 
@@ -114,18 +132,13 @@ impl<D> Verifier<D> {
     ) -> Result<Streaming<'_, D>, VerifyError> {
         let headers = headers.signature_headers()?;
         let claim = Claim::check(headers, now, self.tolerance_seconds)?;
-        Ok(Streaming::new(&self.first, &self.others, headers.timestamp, claim))
+        Ok(Streaming::new(&self.keys, headers.timestamp, claim))
     }
 }
 
 impl<D> Clone for Verifier<D> {
     fn clone(&self) -> Self {
-        Self {
-            first: self.first.clone(),
-            others: self.others.clone(),
-            tolerance_seconds: self.tolerance_seconds,
-            direction: PhantomData,
-        }
+        Self { keys: self.keys.clone(), tolerance_seconds: self.tolerance_seconds, direction: PhantomData }
     }
 }
 
@@ -133,7 +146,7 @@ impl<D: Direction> fmt::Debug for Verifier<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
             .field("direction", &format_args!("{}", D::NAME))
-            .field("secrets", &(1 + self.others.len()))
+            .field("secrets", &self.keys.len())
             .field("tolerance_seconds", &self.tolerance_seconds)
             .finish()
     }
@@ -146,6 +159,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    #[inline(always)]
     fn check(
         headers: SignatureHeaders<'_>,
         now: Timestamp,
@@ -170,15 +184,13 @@ impl Claim {
 #[inline]
 pub(crate) fn match_tags(
     claimed: &Tag,
-    first: Tag,
-    others: impl Iterator<Item = Tag>,
+    tags: impl DoubleEndedIterator<Item = Tag> + ExactSizeIterator,
 ) -> Result<usize, VerifyError> {
-    let mut found = mac::equal(claimed, &first);
-    let mut index = 0_u64;
-    for (place, tag) in (1..).zip(others) {
-        let equal = mac::equal(claimed, &tag);
-        index.conditional_assign(&place, equal & !found);
-        found |= equal;
+    const NONE: u64 = u64::MAX;
+    let mut first_match = NONE;
+    // From the last to the first, so that the first match is what stays.
+    for (index, tag) in tags.enumerate().rev() {
+        first_match.conditional_assign(&(index as u64), mac::equal(claimed, &tag));
     }
-    if found.into() { Ok(index as usize) } else { Err(VerifyError::InvalidSignature) }
+    if first_match == NONE { Err(VerifyError::InvalidSignature) } else { Ok(first_match as usize) }
 }
