@@ -82,12 +82,6 @@ impl Server {
         let local_addr = listener.local_addr().map_err(fault)?;
         let base_url = setup::base_url(&config, local_addr.port());
         let home = setup::open(&config, &base_url, &clock).await?;
-        if setup::is_self_signed(&config) {
-            tracing::warn!(
-                certificate = %home.tls.certificate_path().display(),
-                "serving a self-signed certificate, which is for trying out; set tls.cert and tls.key for real senders"
-            );
-        }
 
         let (store, vault) = (home.store, home.vault);
         let metrics = Arc::new(Metrics::new());

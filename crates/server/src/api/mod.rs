@@ -17,7 +17,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use agentflow_events::{Id, IdKind, Moment, OperatorId, WorkspaceId};
+use agentflow_events::{Id, IdKind, OperatorId, WorkspaceId};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// Where a value stood, in the words of its author.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Given<'a> {
     /// A flag's or variable's text; lists are separated by commas.
     Text(&'a str),

@@ -1,0 +1,12 @@
+//! The whole server over real HTTPS: leads in, the management API, events out. Every reply is held against the contract
+//! that the server serves.
+
+mod contract;
+mod destinations;
+mod http_rules;
+mod leads;
+mod receiver;
+mod rig;
+mod roles;
+mod secrets;
+mod settings;
