@@ -90,14 +90,17 @@ fn one_line(error: &clap::Error) -> String {
 
 fn load(flags: &Flags) -> Result<Config, Failure> {
     // A variable that is not text is not one of ours.
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let environment: Vec<(String, String)> = environment.collect();
-    let from_environment = || environment.iter().find(|(name, value)| name == Flags::CONFIG_VARIABLE && !value.is_empty());
+    let from_environment =
+        || environment.iter().find(|(name, value)| name == Flags::CONFIG_VARIABLE && !value.is_empty());
     let path = flags.config.clone().or_else(|| from_environment().map(|(_, path)| path.into()));
     let file = match &path {
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|fault| Failure::usage(format!("--config: cannot read {}: {fault}", path.display())))?;
+            let text = std::fs::read_to_string(path).map_err(|fault| {
+                Failure::usage(format!("--config: cannot read {}: {fault}", path.display()))
+            })?;
             Some((path.to_string_lossy(), text))
         }
         None => None,
@@ -118,7 +121,8 @@ async fn init(config: Config, json: bool) -> Result<(), Failure> {
     let Some(first_start) = home.untold else {
         return Err(Failure::usage("the store has workspaces already; start the server with it"));
     };
-    let text = if json { first_start.to_json() + "\n" } else { first_start.to_text(setup::is_self_signed(&config)) };
+    let text =
+        if json { first_start.to_json() + "\n" } else { first_start.to_text(setup::is_self_signed(&config)) };
     print(&text).map_err(Failure::start)?;
     FirstStart::told(&config.data_dir).map_err(Failure::start)
 }
@@ -134,7 +138,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
             FirstStart::told(&data_dir).map_err(Failure::start)?;
         } else {
             let path = first_start.tell_in_a_file(&data_dir, self_signed).map_err(Failure::start)?;
-            print(&format!("first start: addresses and credentials are in {}\n", path.display())).map_err(Failure::start)?;
+            print(&format!("first start: addresses and credentials are in {}\n", path.display()))
+                .map_err(Failure::start)?;
         }
     }
     tracing::info!(address = %server.local_addr(), data_dir = %data_dir.display(), "listening");

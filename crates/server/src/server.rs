@@ -103,7 +103,8 @@ impl Server {
             config.limits.requests_per_second,
         ));
         let review = Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics));
-        let inbound = edge::inbound::router(intake, Arc::clone(&directory), &config.limits, Arc::clone(&metrics));
+        let inbound =
+            edge::inbound::router(intake, Arc::clone(&directory), &config.limits, Arc::clone(&metrics));
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
             directory,

@@ -47,10 +47,9 @@ fn authorise(app: &App, headers: &HeaderMap, needed: Role) -> Result<Caller, Pro
     let text = bearer(headers).ok_or_else(|| {
         Problem::new(Reason::Unauthorized, "Send one `Authorization: Bearer` header with an API token.")
     })?;
-    let token = app
-        .directory
-        .token(text)
-        .ok_or_else(|| Problem::new(Reason::Unauthorized, "This API token is not known; it may have been replaced."))?;
+    let token = app.directory.token(text).ok_or_else(|| {
+        Problem::new(Reason::Unauthorized, "This API token is not known; it may have been replaced.")
+    })?;
     if token.role < needed {
         let detail =
             format!("This needs the role {}; the token has {}.", needed.as_str(), token.role.as_str());

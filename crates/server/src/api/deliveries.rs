@@ -144,7 +144,12 @@ async fn resend(app: &App, caller: &Caller, filter: ResendFilter, dry_run: bool)
 }
 
 /// A field that holds one of a few words, or null for any.
-fn word<T>(form: &mut Form, field: &'static str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+fn word<T>(
+    form: &mut Form,
+    field: &'static str,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
     let text = form.optional::<Option<String>>(field, "a string or null").flatten()?;
     let parsed = parse(&text);
     if parsed.is_none() {

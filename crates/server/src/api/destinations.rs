@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentflow_events::{
-    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventId, EventType, Fields, LeadSnapshot,
-    Moment, Outcome, Qualification, Score, Timestamps,
+    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventId, EventType, Fields,
+    LeadSnapshot, Moment, Outcome, Qualification, Score, Timestamps,
 };
 use agentflow_lead::FieldCode;
 use axum::extract::State;
@@ -54,14 +54,19 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
     let page = params.page()?;
     let mut all = app.store.destinations(caller.workspace_id).await?;
     all.reverse();
-    let begin = page.cursor.map_or(0, |cursor| usize::try_from(cursor.0).unwrap_or(usize::MAX)).min(all.len());
+    let begin =
+        page.cursor.map_or(0, |cursor| usize::try_from(cursor.0).unwrap_or(usize::MAX)).min(all.len());
     let end = all.len().min(begin + page.limit);
     let next_cursor = (end < all.len()).then(|| crate::store::Cursor(i64::try_from(end).unwrap_or(i64::MAX)));
     let items = all.drain(begin..end).collect();
     Ok(reply::ok(PageJson::new(Page { items, next_cursor }, DestinationJson::from)))
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, Reads(caller): Reads, Named(destination): Named) -> Reply {
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Reads(caller): Reads,
+    Named(destination): Named,
+) -> Reply {
     Ok(reply::ok(DestinationJson::from(find(&app, &caller, &destination).await?)))
 }
 
@@ -71,7 +76,11 @@ async fn find(app: &App, caller: &Caller, destination: &str) -> Result<Destinati
     all.into_iter().find(|found| found.id == destination_id).ok_or_else(|| not_found("destination"))
 }
 
-pub(super) async fn create(State(app): State<Arc<App>>, Administers(caller): Administers, mut form: Form) -> Reply {
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Administers(caller): Administers,
+    mut form: Form,
+) -> Reply {
     let url: Option<String> = form.required("url", "a string");
     let event_types: Option<Vec<String>> = form.required("event_types", "a list of event types");
     let enabled: Option<bool> = form.optional("enabled", "true or false");
@@ -82,7 +91,9 @@ pub(super) async fn create(State(app): State<Arc<App>>, Administers(caller): Adm
 
     let _one_at_a_time = app.changing.lock().await;
     if app.store.destinations(caller.workspace_id).await?.len() >= DESTINATIONS_MAX {
-        return Err(bad(format!("A workspace has {DESTINATIONS_MAX} destinations at most; delete one first.")));
+        return Err(bad(format!(
+            "A workspace has {DESTINATIONS_MAX} destinations at most; delete one first."
+        )));
     }
     let created_at = app.clock.now();
     let destination = Destination {

@@ -24,13 +24,16 @@ impl FromRequest<Arc<App>> for Form {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
-        let body = edge::read(body, App::BODY_BYTES_MAX, &app.bodies).await.map_err(|unread| Problem::from(unread.fault))?;
+        let body = edge::read(body, App::BODY_BYTES_MAX, &app.bodies)
+            .await
+            .map_err(|unread| Problem::from(unread.fault))?;
         if body.bytes.is_empty() {
             return Ok(Self::new(Map::new()));
         }
         check_json(&head.headers).map_err(|detail| Problem::new(Reason::UnsupportedMediaType, detail))?;
-        let value = serde_json::from_slice(&body.bytes)
-            .map_err(|error| Problem::new(Reason::MalformedJson, format!("The body is not JSON: {error}.")))?;
+        let value = serde_json::from_slice(&body.bytes).map_err(|error| {
+            Problem::new(Reason::MalformedJson, format!("The body is not JSON: {error}."))
+        })?;
         match value {
             Value::Object(fields) => Ok(Self::new(fields)),
             _ => Err(Problem::new(Reason::MalformedJson, "The body must be a JSON object.")),

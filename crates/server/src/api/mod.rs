@@ -163,7 +163,8 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for (path, allow, methods) in routes() {
         let refuse = move |method: Method| async move {
-            Problem::new(Reason::MethodNotAllowed, format!("This resource has no {method}; it has {allow}.")).allow(allow)
+            Problem::new(Reason::MethodNotAllowed, format!("This resource has no {method}; it has {allow}."))
+                .allow(allow)
         };
         router = router.route(path, methods.fallback(refuse));
     }
@@ -213,7 +214,9 @@ mod tests {
         let mut served: Vec<(String, String)> = routes()
             .iter()
             .filter(|(path, ..)| *path != "/dashboard")
-            .flat_map(|(path, allow, _)| allow.split(", ").map(|method| ((*path).to_owned(), method.to_owned())))
+            .flat_map(|(path, allow, _)| {
+                allow.split(", ").map(|method| ((*path).to_owned(), method.to_owned()))
+            })
             .filter(|(_, method)| method != "HEAD")
             .collect();
         documented.sort();

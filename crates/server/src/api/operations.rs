@@ -69,7 +69,8 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let ask = async { app.store.pending_deliveries().await.unwrap_or(0) };
     let pending = app.pending.answer(app.clock.now(), ask).await;
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let content_type = if accepts.contains("application/openmetrics-text") { OPEN_METRICS } else { PROMETHEUS };
+    let content_type =
+        if accepts.contains("application/openmetrics-text") { OPEN_METRICS } else { PROMETHEUS };
     reply::text(content_type, app.metrics.render(pending))
 }
 
@@ -80,7 +81,8 @@ pub(super) async fn openapi() -> Response {
 /// Says that there are no pages yet.
 pub(super) async fn dashboard() -> Response {
     let mut response = reply::text("text/html; charset=utf-8", DASHBOARD).into_response();
-    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    let policy =
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     response
 }

@@ -37,8 +37,12 @@ pub(super) async fn rotate(
         old_expires_at: Moment,
     }
     let (direction, text) = match direction.as_str() {
-        "inbound" => (SecretDirection::Inbound, InboundSecret::from_random_bytes(random()).expose().to_owned()),
-        "outbound" => (SecretDirection::Outbound, OutboundSecret::from_random_bytes(random()).expose().to_owned()),
+        "inbound" => {
+            (SecretDirection::Inbound, InboundSecret::from_random_bytes(random()).expose().to_owned())
+        }
+        "outbound" => {
+            (SecretDirection::Outbound, OutboundSecret::from_random_bytes(random()).expose().to_owned())
+        }
         _ => return Err(Problem::new(Reason::NotFound, "Secrets are `inbound` or `outbound`.")),
     };
     let text = zeroize::Zeroizing::new(text);

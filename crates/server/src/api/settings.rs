@@ -18,7 +18,11 @@ pub(super) async fn show(State(app): State<Arc<App>>, Reads(caller): Reads) -> R
 }
 
 /// Puts in place what the body names: an absent field stays as it is, null turns a setting off that can be.
-pub(super) async fn change(State(app): State<Arc<App>>, Administers(caller): Administers, mut form: Form) -> Reply {
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Administers(caller): Administers,
+    mut form: Form,
+) -> Reply {
     let _one_at_a_time = app.changing.lock().await;
     let workspace = app.directory.workspace(caller.workspace_id).ok_or_else(|| not_found("workspace"))?;
     let mut settings = workspace.settings.clone();
@@ -72,8 +76,16 @@ fn check(form: &mut Form, settings: &Settings) {
     const MONTH_SECONDS: u32 = 30 * 86_400;
     const SCHEDULE_MAX: usize = 50;
     let score = |score: Option<u8>| score.is_none_or(|score| score <= 100);
-    form.check("auto_approve_at", score(settings.auto_approve_at), "must be a whole number from 0 to 100, or null");
-    form.check("auto_reject_below", score(settings.auto_reject_below), "must be a whole number from 0 to 100, or null");
+    form.check(
+        "auto_approve_at",
+        score(settings.auto_approve_at),
+        "must be a whole number from 0 to 100, or null",
+    );
+    form.check(
+        "auto_reject_below",
+        score(settings.auto_reject_below),
+        "must be a whole number from 0 to 100, or null",
+    );
     if let (Some(at), Some(below)) = (settings.auto_approve_at, settings.auto_reject_below) {
         form.check("auto_reject_below", below <= at, "must not be above auto_approve_at");
     }

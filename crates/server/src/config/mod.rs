@@ -5,6 +5,8 @@
 
 mod settings;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use sources::{ConfigError, Flags, Loaded, load};

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::Config;
 use super::settings::{SETTINGS, Setting};
 use super::value::Given;
-use super::Config;
 use crate::telemetry::check_log_filter;
 
 /// Flags that are settings; both commands take them.
@@ -80,7 +80,9 @@ pub enum ConfigError {
         fault: String,
     },
     /// Of certificate and key only one is set.
-    #[error("tls.{missing}: expected beside tls.{set}, found nothing; set both, or neither for a self-signed certificate")]
+    #[error(
+        "tls.{missing}: expected beside tls.{set}, found nothing; set both, or neither for a self-signed certificate"
+    )]
     HalfTls {
         /// The one that is set.
         set: &'static str,
@@ -123,10 +125,16 @@ fn put(
 ) -> Result<(), ConfigError> {
     // A database's URL may hold a password.
     let found = match given.text() {
-        Some(url) if setting.key == "store.url" => format!("{:?}", url.split_inclusive(':').next().unwrap_or_default()),
+        Some(url) if setting.key == "store.url" => {
+            format!("{:?}", url.split_inclusive(':').next().unwrap_or_default())
+        }
         _ => given.to_string(),
     };
-    (setting.set)(config, given).ok_or_else(|| ConfigError::Value { place: place(), expected: setting.expected, found })
+    (setting.set)(config, given).ok_or_else(|| ConfigError::Value {
+        place: place(),
+        expected: setting.expected,
+        found,
+    })
 }
 
 fn read_file(
@@ -137,7 +145,8 @@ fn read_file(
 ) -> Result<(), ConfigError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| syntax(name, text, &error))?;
     for (key, value) in &table {
-        let in_section = SETTINGS.iter().any(|setting| setting.key.split_once('.').is_some_and(|(it, _)| it == key));
+        let in_section =
+            SETTINGS.iter().any(|setting| setting.key.split_once('.').is_some_and(|(it, _)| it == key));
         match value {
             toml::Value::Table(section) if in_section => {
                 for (inner, value) in section {
@@ -167,7 +176,9 @@ fn read_key(
 }
 
 fn syntax(name: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let line = error.span().map(|span| 1 + text.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n').count());
+    let line = error
+        .span()
+        .map(|span| 1 + text.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n').count());
     ConfigError::Syntax {
         place: line.map_or_else(|| name.to_owned(), |line| format!("{name}, line {line}")),
         fault: error.message().replace('\n', "; "),

@@ -28,7 +28,10 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, SetupError> {
 }
 
 /// The master key; made at random where there is none and it `may_be_made`.
-pub(super) fn master_key(folder: &Path, may_be_made: bool) -> Result<Zeroizing<[u8; Vault::KEY_BYTES]>, SetupError> {
+pub(super) fn master_key(
+    folder: &Path,
+    may_be_made: bool,
+) -> Result<Zeroizing<[u8; Vault::KEY_BYTES]>, SetupError> {
     let path = folder.join(MASTER_KEY);
     match fs::read(&path).map(Zeroizing::new) {
         Ok(bytes) => {
@@ -51,7 +54,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), SetupError> {
     unfinished.push(".new");
     let unfinished = PathBuf::from(unfinished);
     let written = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)?;

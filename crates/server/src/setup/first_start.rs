@@ -41,7 +41,12 @@ impl FirstStart {
     const PENDING: &str = "first-start.json";
     const TEXT: &str = "first-start.txt";
 
-    /// Whether the folder has something to tell.
+    /// Marks a new folder, so that a founding that is broken off can be told from a folder in use.
+    pub(super) fn begin(folder: &Path) -> Result<(), SetupError> {
+        files::write(&folder.join(Self::PENDING), b"")
+    }
+
+    /// Whether the folder's founding was broken off, or has not been told yet.
     pub(super) fn is_pending(folder: &Path) -> bool {
         folder.join(Self::PENDING).exists()
     }
@@ -50,8 +55,10 @@ impl FirstStart {
     pub(super) fn pending(folder: &Path) -> Result<Option<Self>, SetupError> {
         let path = folder.join(Self::PENDING);
         match fs::read(&path) {
+            Ok(json) if json.is_empty() => Ok(None),
             Ok(json) => {
-                let read = serde_json::from_slice(&json).map_err(|fault| files::file_fault(&path, fault.into()))?;
+                let read =
+                    serde_json::from_slice(&json).map_err(|fault| files::file_fault(&path, fault.into()))?;
                 Ok(Some(read))
             }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),

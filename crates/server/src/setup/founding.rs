@@ -54,7 +54,11 @@ pub(super) fn new(vault: &Vault, base_url: &str, certificate: &Path, now: Moment
 }
 
 /// A fresh endpoint, and its token in the clear: 32 random bytes as base64url.
-pub(crate) fn endpoint(vault: &Vault, workspace_id: WorkspaceId, now: Moment) -> (Endpoint, Zeroizing<String>) {
+pub(crate) fn endpoint(
+    vault: &Vault,
+    workspace_id: WorkspaceId,
+    now: Moment,
+) -> (Endpoint, Zeroizing<String>) {
     let id: EndpointId = mint(now);
     let text = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
     let token = vault.seal(&id.to_string(), &text);
@@ -79,9 +83,14 @@ pub(crate) fn inbound_url(base_url: &str, endpoint_token: &str) -> String {
     format!("{base_url}/v1/inbound/{endpoint_token}")
 }
 
-fn api_token(workspace_id: WorkspaceId, operator_id: OperatorId, now: Moment) -> (ApiToken, Zeroizing<String>) {
+fn api_token(
+    workspace_id: WorkspaceId,
+    operator_id: OperatorId,
+    now: Moment,
+) -> (ApiToken, Zeroizing<String>) {
     let text = Zeroizing::new(format!("aft_{}", Base64UrlUnpadded::encode_string(&random::<32>())));
     let token_hash = credential_hash(&text);
-    let token = ApiToken { id: mint(now), workspace_id, operator_id, role: Role::Admin, token_hash, created_at: now };
+    let token =
+        ApiToken { id: mint(now), workspace_id, operator_id, role: Role::Admin, token_hash, created_at: now };
     (token, text)
 }

@@ -1,8 +1,8 @@
 //! The first start: makes the data folder, and what a workspace needs to receive its first lead.
 //!
-//! A crash at any point does no harm. What will be told ([`FirstStart`]) is written before it becomes true (the store's
-//! one founding transaction), and removed once it was told: a folder with a founded store and that file is told about at
-//! the next start, one with the file and no workspace is founded anew.
+//! A crash at any point does no harm. The file of what will be told ([`FirstStart`]) is the first thing in the folder; it
+//! is filled before the store's one founding transaction makes it true, and removed once it was told. A folder with a
+//! founded store and that file is told about at the next start; one with the file and no workspace is founded anew.
 
 mod files;
 mod first_start;
@@ -26,7 +26,9 @@ use crate::vault::Vault;
 #[non_exhaustive]
 pub enum SetupError {
     /// `init` makes a folder; this one is in use already.
-    #[error("{0}: this data folder exists already; start the server with it, or name another with --data-dir")]
+    #[error(
+        "{0}: this data folder exists already; start the server with it, or name another with --data-dir"
+    )]
     Exists(PathBuf),
     /// A file or folder cannot be read or written.
     #[error("{path}: {fault}")]
@@ -40,7 +42,9 @@ pub enum SetupError {
     #[error("{0}: is no master key of 32 bytes; restore it from a backup")]
     NoKey(PathBuf),
     /// The store has workspaces and the folder no master key.
-    #[error("{0}: the master key is missing, without which the store's secrets cannot be read; restore it from a backup")]
+    #[error(
+        "{0}: the master key is missing, without which the store's secrets cannot be read; restore it from a backup"
+    )]
     KeyMissing(PathBuf),
     /// The store.
     #[error("{path}: {fault}")]
@@ -74,6 +78,9 @@ pub struct Home {
 pub async fn open(config: &Config, base_url: &str, clock: &Clock) -> Result<Home, SetupError> {
     let folder = &config.data_dir;
     files::make_folder(folder)?;
+    if files::is_empty(folder)? {
+        FirstStart::begin(folder)?;
+    }
     let store_path = store_path(config);
     let store = SqliteStore::open(&store_path)
         .map_err(|fault| SetupError::Store { path: store_path.clone(), fault })?;

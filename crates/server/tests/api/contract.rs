@@ -27,7 +27,9 @@ impl Contract {
     pub(crate) fn check(&self, method: &str, path: &str, status: u16, content_type: &str, body: &[u8]) {
         let path = path.split('?').next().unwrap();
         let Some(item) = self.item(path) else { return self.check_problem(status, body) };
-        let Some(operation) = item.get(method.to_lowercase()) else { return self.check_problem(status, body) };
+        let Some(operation) = item.get(method.to_lowercase()) else {
+            return self.check_problem(status, body);
+        };
         let reply = &operation["responses"][status.to_string()];
         assert!(!reply.is_null(), "{method} {path}: {status} is not in the contract");
         let reply = match reply["$ref"].as_str() {

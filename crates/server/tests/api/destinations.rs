@@ -38,14 +38,21 @@ async fn a_signed_event_arrives_as_the_api_shows_it() {
     let (headers, body) = receiver.next().await;
     let verifier = Verifier::new(OutboundSecret::new(rig.first.outbound_secret.clone()).unwrap());
     verifier.verify(&headers, &body, now()).expect("signed with the outbound secret");
-    let shown = rig.get(&format!("/api/v1/events/{}", headers["x-agentflow-event-id"].to_str().unwrap())).await;
+    let shown =
+        rig.get(&format!("/api/v1/events/{}", headers["x-agentflow-event-id"].to_str().unwrap())).await;
     assert_eq!(shown["body"], serde_json::from_slice::<Value>(&body).unwrap());
     assert_eq!(shown["lead_id"], receipt["lead_id"]);
 
     let delivery = settled(&rig, "delivered").await;
     assert_eq!((&delivery["destination_id"], &delivery["event_id"]), (&destination["id"], &shown["id"]));
-    assert_eq!((&delivery["attempts"][0]["number"], &delivery["attempts"][0]["status"]), (&json!(1), &json!(204)));
-    assert_eq!((&delivery["next_attempt_at"], &delivery["attempts"][0]["error"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&delivery["attempts"][0]["number"], &delivery["attempts"][0]["status"]),
+        (&json!(1), &json!(204))
+    );
+    assert_eq!(
+        (&delivery["next_attempt_at"], &delivery["attempts"][0]["error"]),
+        (&Value::Null, &Value::Null)
+    );
     rig.stop().await;
 }
 
@@ -74,7 +81,8 @@ async fn a_dead_letter_is_sent_again_on_request() {
     let all = json!({"state": "delivered", "event_type": "lead.review_requested", "destination": null});
     assert_eq!(rig.call("POST", "/api/v1/deliveries/resend", all).await.expect(202)["count"], 1);
     let wrong = json!({"state": "lost", "destination": 5, "event_type": "lead.won"});
-    let problem = rig.call("POST", "/api/v1/deliveries/resend", wrong).await.expect_problem(422, "validation_failed");
+    let problem =
+        rig.call("POST", "/api/v1/deliveries/resend", wrong).await.expect_problem(422, "validation_failed");
     assert_eq!(problem["errors"].as_array().unwrap().len(), 3);
 }
 
@@ -108,7 +116,8 @@ async fn destinations_are_made_changed_and_deleted() {
     let newer = add(&rig, "https://hooks.example.com/b").await;
     let page = rig.get("/api/v1/destinations?limit=1").await;
     assert_eq!(page["items"], json!([newer]));
-    let rest = rig.get(&format!("/api/v1/destinations?cursor={}", page["next_cursor"].as_str().unwrap())).await;
+    let rest =
+        rig.get(&format!("/api/v1/destinations?cursor={}", page["next_cursor"].as_str().unwrap())).await;
     assert_eq!(rest["items"], json!([changed]));
 
     rig.call("DELETE", &path, Value::Null).await.expect(204);
@@ -127,15 +136,31 @@ async fn a_destination_that_could_never_work_is_refused() {
         (json!({"url": "https://user:pw@example.com", "event_types": types}), "url", "invalid_format"),
         (json!({"url": "https://10.0.0.1/", "event_types": types}), "url", "invalid_format"),
         (json!({"url": "https://[::1]/", "event_types": types}), "url", "invalid_format"),
-        (json!({"url": format!("https://example.com/{}", "x".repeat(2_048)), "event_types": types}), "url", "too_long"),
+        (
+            json!({"url": format!("https://example.com/{}", "x".repeat(2_048)), "event_types": types}),
+            "url",
+            "too_long",
+        ),
         (json!({"url": 5, "event_types": types}), "url", "invalid_type"),
         (json!({"url": "https://example.com", "event_types": []}), "event_types", "invalid_format"),
         (json!({"url": "https://example.com", "event_types": ["lead.won"]}), "event_types", "invalid_format"),
-        (json!({"url": "https://example.com", "event_types": ["lead.qualified", "lead.qualified"]}), "event_types", "invalid_format"),
-        (json!({"url": "https://example.com", "event_types": types, "enabled": "yes"}), "enabled", "invalid_type"),
+        (
+            json!({"url": "https://example.com", "event_types": ["lead.qualified", "lead.qualified"]}),
+            "event_types",
+            "invalid_format",
+        ),
+        (
+            json!({"url": "https://example.com", "event_types": types, "enabled": "yes"}),
+            "enabled",
+            "invalid_type",
+        ),
     ] {
-        let problem = rig.call("POST", "/api/v1/destinations", body).await.expect_problem(422, "validation_failed");
-        assert_eq!((&problem["errors"][0]["field"], &problem["errors"][0]["code"]), (&json!(field), &json!(code)));
+        let problem =
+            rig.call("POST", "/api/v1/destinations", body).await.expect_problem(422, "validation_failed");
+        assert_eq!(
+            (&problem["errors"][0]["field"], &problem["errors"][0]["code"]),
+            (&json!(field), &json!(code))
+        );
     }
     assert_eq!(rig.get("/api/v1/destinations").await["items"], json!([]));
 }

@@ -25,7 +25,10 @@ async fn a_lead_is_shown_with_all_that_led_to_it() {
     assert_eq!(lead["events"][0]["type"], "lead.review_requested");
 
     let log = rig.get("/api/v1/inbound-logs?status=received").await;
-    assert_eq!((&log["items"][0]["lead_id"], &log["items"][0]["remote_addr"]), (&json!(id), &json!("127.0.0.1")));
+    assert_eq!(
+        (&log["items"][0]["lead_id"], &log["items"][0]["remote_addr"]),
+        (&json!(id), &json!("127.0.0.1"))
+    );
     let event_id = lead["events"][0]["id"].as_str().unwrap();
     let event = rig.get(&format!("/api/v1/events/{event_id}")).await;
     assert_eq!((&event["body"]["id"], &event["body"]["lead_id"]), (&json!(event_id), &json!(id)));
@@ -41,7 +44,12 @@ async fn lists_are_filtered_and_paged_newest_first() {
         rig.lead(lead_of(name)).await;
     }
     let names = |page: &Value| -> Vec<String> {
-        page["items"].as_array().unwrap().iter().map(|lead| lead["name"].as_str().unwrap().to_owned()).collect()
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|lead| lead["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     let first = rig.get("/api/v1/leads?limit=2").await;
     assert_eq!(names(&first), ["Cleo", "Ben"]);
@@ -49,10 +57,23 @@ async fn lists_are_filtered_and_paged_newest_first() {
     let last = rig.get(&format!("/api/v1/leads?limit=2&cursor={cursor}")).await;
     assert_eq!((names(&last), &last["next_cursor"]), (vec!["Ada".to_owned()], &Value::Null));
     assert_eq!(names(&rig.get("/api/v1/leads?email=BEN@stacklane.co").await), ["Ben"]);
-    assert_eq!(names(&rig.get("/api/v1/leads?q=leo&state=in_review&source=website_contact_form").await), ["Cleo"]);
+    assert_eq!(
+        names(&rig.get("/api/v1/leads?q=leo&state=in_review&source=website_contact_form").await),
+        ["Cleo"]
+    );
     assert_eq!(names(&rig.get("/api/v1/leads?state=&source=elsewhere").await), [""; 0]);
-    for wrong in ["state=open", "limit=0", "limit=101", "cursor=x", "email=nobody", "stat=in_review", "limit=1&limit=2"] {
-        rig.call("GET", &format!("/api/v1/leads?{wrong}"), Value::Null).await.expect_problem(400, "bad_request");
+    for wrong in [
+        "state=open",
+        "limit=0",
+        "limit=101",
+        "cursor=x",
+        "email=nobody",
+        "stat=in_review",
+        "limit=1&limit=2",
+    ] {
+        rig.call("GET", &format!("/api/v1/leads?{wrong}"), Value::Null)
+            .await
+            .expect_problem(400, "bad_request");
     }
 }
 
@@ -64,7 +85,8 @@ async fn an_operator_decides_once_and_on_what_was_seen() {
     let path = format!("/api/v1/leads/{}/decision", receipt["lead_id"].as_str().unwrap());
     let decide = |body| rig.call("POST", &path, body);
 
-    let refused = decide(json!({"outcome": "maybe", "note": 5})).await.expect_problem(422, "validation_failed");
+    let refused =
+        decide(json!({"outcome": "maybe", "note": 5})).await.expect_problem(422, "validation_failed");
     assert_eq!(refused["errors"].as_array().unwrap().len(), 2, "{refused}");
     decide(json!({})).await.expect_problem(422, "validation_failed");
     decide(json!({"outcome": "approved", "notes": "?"})).await.expect_problem(400, "bad_request");
@@ -72,7 +94,10 @@ async fn an_operator_decides_once_and_on_what_was_seen() {
 
     let lead = decide(json!({"outcome": "approved", "note": "Called them.", "version": 1})).await.expect(200);
     assert_eq!((&lead["state"], &lead["version"]), (&json!("qualified"), &json!(2)));
-    assert_eq!((&lead["decision"]["by"], &lead["decision"]["note"]), (&json!("operator"), &json!("Called them.")));
+    assert_eq!(
+        (&lead["decision"]["by"], &lead["decision"]["note"]),
+        (&json!("operator"), &json!("Called them."))
+    );
     let types: Vec<_> = lead["events"].as_array().unwrap().iter().map(|event| &event["type"]).collect();
     assert_eq!(types, ["lead.review_requested", "lead.qualified"]);
     decide(json!({"outcome": "rejected"})).await.expect_problem(409, "lead_closed");
@@ -83,7 +108,9 @@ async fn what_is_not_there_is_not_found() {
     let rig = Rig::start().await;
     for kind in ["leads/lead", "events/evt", "deliveries/dlv", "destinations/dst"] {
         for id in ["_0192f3a1c0de7b3e9d2f4a5b6c7d8e9f", "", "_0192", "%FF"] {
-            rig.call("GET", &format!("/api/v1/{kind}{id}"), Value::Null).await.expect_problem(404, "not_found");
+            rig.call("GET", &format!("/api/v1/{kind}{id}"), Value::Null)
+                .await
+                .expect_problem(404, "not_found");
         }
     }
 }

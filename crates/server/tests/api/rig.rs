@@ -95,7 +95,13 @@ impl Rig {
     }
 
     /// One request on a connection of its own.
-    pub(crate) async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let stream = self.tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
         let (mut sender, connection) =

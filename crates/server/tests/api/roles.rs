@@ -75,7 +75,12 @@ fn requests() -> Vec<(&'static str, &'static str, Value, Role)> {
         ("GET", "/api/v1/deliveries", Value::Null, Role::Viewer),
         ("GET", "/api/v1/destinations", Value::Null, Role::Viewer),
         ("GET", "/api/v1/settings", Value::Null, Role::Viewer),
-        ("POST", leak(format!("/api/v1/leads/lead_{unknown}/decision")), json!({"outcome": "approved"}), Role::Operator),
+        (
+            "POST",
+            leak(format!("/api/v1/leads/lead_{unknown}/decision")),
+            json!({"outcome": "approved"}),
+            Role::Operator,
+        ),
         ("POST", leak(format!("/api/v1/deliveries/dlv_{unknown}/resend")), Value::Null, Role::Operator),
         ("POST", "/api/v1/deliveries/resend", json!({}), Role::Operator),
         ("POST", leak(format!("/api/v1/destinations/dst_{unknown}/test")), Value::Null, Role::Operator),
@@ -126,7 +131,8 @@ async fn another_workspace_does_not_exist() {
         rig.call_as(Some("aft_other"), "GET", &path, Value::Null).await.expect_problem(404, "not_found");
     }
     for list in ["leads", "inbound-logs", "events", "deliveries", "destinations"] {
-        let page = rig.call_as(Some("aft_other"), "GET", &format!("/api/v1/{list}"), Value::Null).await.expect(200);
+        let page =
+            rig.call_as(Some("aft_other"), "GET", &format!("/api/v1/{list}"), Value::Null).await.expect(200);
         assert_eq!(page["items"], json!([]), "{list}");
     }
 }

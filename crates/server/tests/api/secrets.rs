@@ -28,7 +28,9 @@ async fn rotation_takes_a_direction_and_a_bounded_overlap() {
     assert_eq!(outbound["direction"], "outbound");
     for wrong in [json!(-1), json!(2_592_001), json!("86400"), Value::Null] {
         let body = json!({"overlap_seconds": wrong});
-        rig.call("POST", "/api/v1/secrets/outbound/rotate", body).await.expect_problem(422, "validation_failed");
+        rig.call("POST", "/api/v1/secrets/outbound/rotate", body)
+            .await
+            .expect_problem(422, "validation_failed");
     }
     rig.call("POST", "/api/v1/secrets/sideways/rotate", Value::Null).await.expect_problem(404, "not_found");
 }

@@ -41,13 +41,19 @@ async fn a_wrong_setting_is_named_and_nothing_changes() {
         (json!({"scoring": {"keywords": []}}), "scoring", "invalid_type"),
         (json!({"scoring": {"preferred_sources": [" "]}}), "scoring", "invalid_format"),
     ] {
-        let problem = rig.call("PUT", "/api/v1/settings", change).await.expect_problem(422, "validation_failed");
-        assert_eq!((&problem["errors"][0]["field"], &problem["errors"][0]["code"]), (&json!(field), &json!(code)));
+        let problem =
+            rig.call("PUT", "/api/v1/settings", change).await.expect_problem(422, "validation_failed");
+        assert_eq!(
+            (&problem["errors"][0]["field"], &problem["errors"][0]["code"]),
+            (&json!(field), &json!(code))
+        );
         assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
     }
     let both = json!({"auto_approve_at": 101, "retention_days": 0});
     let problem = rig.call("PUT", "/api/v1/settings", both).await.expect_problem(422, "validation_failed");
     assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "every violation at once");
-    rig.call("PUT", "/api/v1/settings", json!({"auto_aprove_at": 9})).await.expect_problem(400, "bad_request");
+    rig.call("PUT", "/api/v1/settings", json!({"auto_aprove_at": 9}))
+        .await
+        .expect_problem(400, "bad_request");
     assert_eq!(rig.get("/api/v1/settings").await, before);
 }
