@@ -1,5 +1,7 @@
 //! The binary as people start it: arguments, exit codes, what it prints, signals.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

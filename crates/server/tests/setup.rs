@@ -1,5 +1,7 @@
 //! Founding a data folder, broken off at every point.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use agentflow_server::clock::Clock;
 use agentflow_server::config::Config;
 use agentflow_server::setup::{FirstStart, Home, SetupError, check_is_new, open};

@@ -37,10 +37,11 @@ async fn a_signed_event_arrives_as_the_api_shows_it() {
     let receipt = rig.lead(lead_of("Jordan")).await;
     let (headers, body) = receiver.next().await;
     let verifier = Verifier::new(OutboundSecret::new(rig.first.outbound_secret.clone()).unwrap());
-    verifier.verify(&headers, &body, now()).expect("signed with the outbound secret");
+    let verified = verifier.verify(&headers, &body, now()).expect("signed with the outbound secret");
+    let sent: Value = serde_json::from_slice(verified.body()).unwrap();
     let shown =
         rig.get(&format!("/api/v1/events/{}", headers["x-agentflow-event-id"].to_str().unwrap())).await;
-    assert_eq!(shown["body"], serde_json::from_slice::<Value>(&body).unwrap());
+    assert_eq!(shown["body"], sent);
     assert_eq!(shown["lead_id"], receipt["lead_id"]);
 
     let delivery = settled(&rig, "delivered").await;
