@@ -1,6 +1,6 @@
 //! Qualification: a score with its reasons, then a decision. Pure: no clock, no store.
 
-//pub mod rules;
+pub mod rules;
 
 mod amounts;
 mod context;
