@@ -7,9 +7,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::id::DestinationId;
-use crate::record::{
-    ApiToken, AuditRow, Destination, Endpoint, Operator, SecretRow, Settings, Workspace,
-};
+use crate::record::{ApiToken, AuditRow, Destination, Endpoint, Operator, SecretRow, Settings, Workspace};
 
 /// Everything a new workspace begins with, in one transaction.
 #[derive(Clone)]

@@ -29,7 +29,9 @@ pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen
     let Some(name) = &query.idempotency_key else { return Ok(Seen::No) };
     let forgotten = query.now.minus(Accept::IDEMPOTENCY_KEY_KEPT).unix_millis();
     let known: Option<([u8; 32], LeadId)> = sql
-        .prepare_cached("SELECT digest, lead FROM idempotency_keys WHERE workspace = ? AND key = ? AND at > ?")?
+        .prepare_cached(
+            "SELECT digest, lead FROM idempotency_keys WHERE workspace = ? AND key = ? AND at > ?",
+        )?
         .query_row(params![blob(&query.workspace_id), name, forgotten], |row| {
             Ok((row.get("digest")?, rows::id(row, "lead")?))
         })
@@ -99,15 +101,17 @@ fn remember(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
     let (submission, lead) = (&accept.submission, &accept.write.lead);
     let at = submission.at.unix_millis();
     let key = body_key(blob(&submission.endpoint_id), &accept.body_digest);
-    sql.prepare_cached("INSERT INTO submissions (id, lead, endpoint, at, body, digest) VALUES (?, ?, ?, ?, ?, ?)")?
-        .execute(params![
-            blob(&submission.id),
-            blob(&lead.id),
-            blob(&submission.endpoint_id),
-            at,
-            submission.body.as_ref(),
-            key
-        ])?;
+    sql.prepare_cached(
+        "INSERT INTO submissions (id, lead, endpoint, at, body, digest) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&submission.id),
+        blob(&lead.id),
+        blob(&submission.endpoint_id),
+        at,
+        submission.body.as_ref(),
+        key
+    ])?;
     // A row that is still here is past the window.
     sql.prepare_cached("INSERT OR REPLACE INTO bodies (digest, lead, at) VALUES (?, ?, ?)")?
         .execute(params![key, blob(&lead.id), at])?;
@@ -139,15 +143,17 @@ pub(super) fn decide(tx: &mut Tx<'_>, decide: &Decide) -> rusqlite::Result<Decid
 
 /// Writes an audit row.
 pub(super) fn audit(sql: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
-    sql.prepare_cached("INSERT INTO audit (id, workspace, at, operator, action, subject) VALUES (?, ?, ?, ?, ?, ?)")?
-        .execute(params![
-            blob(&row.id),
-            blob(&row.workspace_id),
-            row.at.unix_millis(),
-            blob(&row.operator_id),
-            row.action,
-            row.subject
-        ])?;
+    sql.prepare_cached(
+        "INSERT INTO audit (id, workspace, at, operator, action, subject) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&row.id),
+        blob(&row.workspace_id),
+        row.at.unix_millis(),
+        blob(&row.operator_id),
+        row.action,
+        row.subject
+    ])?;
     Ok(())
 }
 
@@ -207,7 +213,12 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
     Ok(due)
 }
 
-fn insert_delivery(sql: &Connection, delivery: &DueDelivery, event: i64, now: Moment) -> rusqlite::Result<()> {
+fn insert_delivery(
+    sql: &Connection,
+    delivery: &DueDelivery,
+    event: i64,
+    now: Moment,
+) -> rusqlite::Result<()> {
     sql.prepare_cached(
         "INSERT INTO deliveries (id, workspace, event, destination, state, next_attempt_at, attempts, step, created_at)
          VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?)",

@@ -4,16 +4,16 @@ use agentflow_events::{Moment, WorkspaceId};
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{self, bad, blob, to_json};
-use crate::record::{ApiToken, AuditRow, Endpoint, Operator, Role, SealedBytes, SecretDirection, SecretRow, Workspace};
+use crate::record::{
+    ApiToken, AuditRow, Endpoint, Operator, Role, SealedBytes, SecretDirection, SecretRow, Workspace,
+};
 use crate::store::Founding;
 
 pub(super) fn found(sql: &Connection, founding: &Founding) -> rusqlite::Result<()> {
     let workspace = &founding.workspace;
-    sql.prepare_cached("INSERT INTO workspaces (id, created_at, settings) VALUES (?, ?, ?)")?.execute(params![
-        blob(&workspace.id),
-        workspace.created_at.unix_millis(),
-        to_json(&workspace.settings)?
-    ])?;
+    sql.prepare_cached("INSERT INTO workspaces (id, created_at, settings) VALUES (?, ?, ?)")?.execute(
+        params![blob(&workspace.id), workspace.created_at.unix_millis(), to_json(&workspace.settings)?],
+    )?;
     put_endpoint(sql, &founding.endpoint)?;
     for secret in &founding.secrets {
         put_secret(sql, secret)?;
@@ -46,14 +46,16 @@ pub(super) fn found(sql: &Connection, founding: &Founding) -> rusqlite::Result<(
 }
 
 fn put_endpoint(sql: &Connection, endpoint: &Endpoint) -> rusqlite::Result<()> {
-    sql.prepare_cached("INSERT INTO endpoints (token_hash, id, workspace, token, created_at) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![
-            endpoint.token_hash,
-            blob(&endpoint.id),
-            blob(&endpoint.workspace_id),
-            endpoint.token.0,
-            endpoint.created_at.unix_millis()
-        ])?;
+    sql.prepare_cached(
+        "INSERT INTO endpoints (token_hash, id, workspace, token, created_at) VALUES (?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        endpoint.token_hash,
+        blob(&endpoint.id),
+        blob(&endpoint.workspace_id),
+        endpoint.token.0,
+        endpoint.created_at.unix_millis()
+    ])?;
     Ok(())
 }
 
@@ -72,7 +74,11 @@ fn put_secret(sql: &Connection, secret: &SecretRow) -> rusqlite::Result<()> {
     Ok(())
 }
 
-pub(super) fn rotate_secret(sql: &Connection, secret: &SecretRow, old_expires_at: Moment) -> rusqlite::Result<()> {
+pub(super) fn rotate_secret(
+    sql: &Connection,
+    secret: &SecretRow,
+    old_expires_at: Moment,
+) -> rusqlite::Result<()> {
     sql.prepare_cached(
         "UPDATE secrets SET expires_at = min(coalesce(expires_at, ?1), ?1) WHERE workspace = ?2 AND direction = ?3",
     )?
@@ -81,7 +87,8 @@ pub(super) fn rotate_secret(sql: &Connection, secret: &SecretRow, old_expires_at
 }
 
 pub(super) fn rotate_endpoint(sql: &Connection, endpoint: &Endpoint) -> rusqlite::Result<()> {
-    sql.prepare_cached("DELETE FROM endpoints WHERE workspace = ?")?.execute([blob(&endpoint.workspace_id)])?;
+    sql.prepare_cached("DELETE FROM endpoints WHERE workspace = ?")?
+        .execute([blob(&endpoint.workspace_id)])?;
     put_endpoint(sql, endpoint)
 }
 
@@ -164,7 +171,11 @@ pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
     })
 }
 
-pub(super) fn audit_rows(sql: &Connection, workspace: WorkspaceId, limit: usize) -> rusqlite::Result<Vec<AuditRow>> {
+pub(super) fn audit_rows(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditRow>> {
     let read = |row: &Row<'_>| {
         Ok(AuditRow {
             id: rows::id(row, "id")?,

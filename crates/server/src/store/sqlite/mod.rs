@@ -57,7 +57,8 @@ impl SqliteStore {
         touch: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, StoreError> {
         let backend = |error: rusqlite::Error| StoreError::Backend(error.to_string());
-        let threads = |error: std::io::Error| StoreError::Backend(format!("no thread for the store: {error}"));
+        let threads =
+            |error: std::io::Error| StoreError::Backend(format!("no thread for the store: {error}"));
         let lock = lock(path)?;
         let connection = schema::open_writer(path)?;
         touch(&connection).map_err(backend)?;

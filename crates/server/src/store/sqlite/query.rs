@@ -77,7 +77,9 @@ pub(super) fn leads(
         let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let pattern = format!("%{escaped}%");
         let columns = ["name", "email", "company", "message"];
-        conditions.0.push(format!("({})", columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ")));
+        conditions
+            .0
+            .push(format!("({})", columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ")));
         conditions.1.extend(columns.map(|_| Value::from(pattern.clone())));
     }
     page(sql, &format!("{} FROM leads", rows::LEAD_COLUMNS), "seq", conditions.finish(), request, rows::lead)
@@ -139,7 +141,9 @@ pub(super) fn delivery(
         format!("SELECT {} WHERE deliveries.workspace = ? AND deliveries.id = ?", rows::DELIVERY_COLUMNS);
     let found = sql
         .prepare_cached(&query)?
-        .query_row(params![blob(&workspace), blob(&id)], |row| Ok((row.get::<_, i64>("seq")?, rows::delivery(row)?)))
+        .query_row(params![blob(&workspace), blob(&id)], |row| {
+            Ok((row.get::<_, i64>("seq")?, rows::delivery(row)?))
+        })
         .optional()?;
     let Some((seq, mut delivery)) = found else { return Ok(None) };
     delivery.attempts = sql

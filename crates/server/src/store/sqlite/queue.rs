@@ -132,7 +132,8 @@ pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rus
 /// Keeps how long a destination has been failing, and disables it where that, or a 410, says so.
 fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
     let at = finished.attempt.at;
-    let Some(known) = all_destinations(tx)?.iter_mut().find(|known| known.id == finished.destination_id) else {
+    let Some(known) = all_destinations(tx)?.iter_mut().find(|known| known.id == finished.destination_id)
+    else {
         return Ok(false);
     };
     let before = known.clone();
@@ -204,7 +205,11 @@ pub(super) fn resend(
          WHERE {conditions} AND deliveries.destination IN (SELECT id FROM destinations)"
     );
     if dry_run {
-        return tx.sql.query_row(&format!("SELECT count(*) FROM ({which})"), params_from_iter(values), |row| row.get(0));
+        return tx.sql.query_row(
+            &format!("SELECT count(*) FROM ({which})"),
+            params_from_iter(values),
+            |row| row.get(0),
+        );
     }
     values.insert(0, now.unix_millis().into());
     let changed = tx.sql.execute(

@@ -18,7 +18,11 @@ pub(super) fn blob<K: IdKind>(id: &Id<K>) -> &[u8] {
 
 /// A column that does not hold what the schema says.
 pub(super) fn bad(column: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, format!("`{column}` holds no usable value").into())
+    rusqlite::Error::FromSqlConversionFailure(
+        0,
+        Type::Null,
+        format!("`{column}` holds no usable value").into(),
+    )
 }
 
 /// An id from its column.
@@ -94,7 +98,8 @@ pub(super) fn delivery_state_number(state: DeliveryState) -> i64 {
 }
 
 /// The columns of a lead, for [`lead`].
-pub(super) const LEAD_COLUMNS: &str = "seq, id, workspace, version, state, email, name, company, message, source,
+pub(super) const LEAD_COLUMNS: &str =
+    "seq, id, workspace, version, state, email, name, company, message, source,
     submitted_at, fields, previous, scored, decision, received_at, scored_at";
 
 /// A lead from a row of [`LEAD_COLUMNS`].
@@ -117,7 +122,10 @@ pub(super) fn lead(row: &Row<'_>) -> rusqlite::Result<Lead> {
         id: id(row, "id")?,
         workspace_id: id(row, "workspace")?,
         version: row.get("version")?,
-        state: LeadState::ALL.into_iter().find(|known| state_number(*known) == state).ok_or_else(|| bad("state"))?,
+        state: LeadState::ALL
+            .into_iter()
+            .find(|known| state_number(*known) == state)
+            .ok_or_else(|| bad("state"))?,
         details,
         previous_lead_id: id_or_null(row, "previous")?,
         scored: json_or_null(row, "scored")?,
@@ -250,7 +258,11 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 }
 
 /// The seq, id and version of the newest lead with an email.
-pub(super) fn newest_lead(sql: &Connection, workspace: &[u8], identity: &str) -> rusqlite::Result<Option<(i64, [u8; 16], u64)>> {
+pub(super) fn newest_lead(
+    sql: &Connection,
+    workspace: &[u8],
+    identity: &str,
+) -> rusqlite::Result<Option<(i64, [u8; 16], u64)>> {
     sql.prepare_cached(
         "SELECT seq, id, version FROM leads WHERE workspace = ? AND email_identity = ? ORDER BY seq DESC LIMIT 1",
     )?

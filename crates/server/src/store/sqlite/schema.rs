@@ -46,10 +46,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error: &rusqlite::Error| unusable(path, error);
-    let version: usize =
-        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| failed(&error))?;
-    let application: i32 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|error| failed(&error))?;
+    let version: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|error| failed(&error))?;
+    let application: i32 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(|error| failed(&error))?;
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|error| failed(&error))?;

@@ -10,8 +10,8 @@ use super::rows::{self, blob};
 use super::{SqliteStore, accept, admin, query, queue, upkeep};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{
-    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead,
-    Operator, SecretRow, Settings, StoredSubmission, Workspace,
+    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, EventRow, FinishedAttempt,
+    InboundLogRow, Lead, Operator, SecretRow, Settings, StoredSubmission, Workspace,
 };
 use crate::store::{
     Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
@@ -113,12 +113,18 @@ impl QueryStore for SqliteStore {
         let select = format!("SELECT {} FROM leads WHERE workspace = ? AND id = ?", rows::LEAD_COLUMNS);
         self.readers
             .read(move |sql| {
-                sql.prepare_cached(&select)?.query_row(params![blob(&workspace), blob(&id)], rows::lead).optional()
+                sql.prepare_cached(&select)?
+                    .query_row(params![blob(&workspace), blob(&id)], rows::lead)
+                    .optional()
             })
             .await
     }
 
-    async fn submissions(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<StoredSubmission>, StoreError> {
+    async fn submissions(
+        &self,
+        workspace: WorkspaceId,
+        id: LeadId,
+    ) -> Result<Vec<StoredSubmission>, StoreError> {
         self.readers
             .read(move |sql| {
                 sql.prepare_cached(
@@ -139,10 +145,15 @@ impl QueryStore for SqliteStore {
     }
 
     async fn lead_events(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<EventRow>, StoreError> {
-        let select = format!("SELECT {} FROM events WHERE workspace = ? AND lead = ? ORDER BY seq", rows::EVENT_COLUMNS);
+        let select = format!(
+            "SELECT {} FROM events WHERE workspace = ? AND lead = ? ORDER BY seq",
+            rows::EVENT_COLUMNS
+        );
         self.readers
             .read(move |sql| {
-                sql.prepare_cached(&select)?.query_map(params![blob(&workspace), blob(&id)], rows::event)?.collect()
+                sql.prepare_cached(&select)?
+                    .query_map(params![blob(&workspace), blob(&id)], rows::event)?
+                    .collect()
             })
             .await
     }
@@ -165,7 +176,9 @@ impl QueryStore for SqliteStore {
         let select = format!("SELECT {} FROM events WHERE workspace = ? AND id = ?", rows::EVENT_COLUMNS);
         self.readers
             .read(move |sql| {
-                sql.prepare_cached(&select)?.query_row(params![blob(&workspace), blob(&id)], rows::event).optional()
+                sql.prepare_cached(&select)?
+                    .query_row(params![blob(&workspace), blob(&id)], rows::event)
+                    .optional()
             })
             .await
     }
@@ -187,7 +200,8 @@ impl QueryStore for SqliteStore {
     async fn pending_deliveries(&self) -> Result<u64, StoreError> {
         self.readers
             .read(|sql| {
-                sql.prepare_cached("SELECT count(*) FROM deliveries WHERE state = 0")?.query_row([], |row| row.get(0))
+                sql.prepare_cached("SELECT count(*) FROM deliveries WHERE state = 0")?
+                    .query_row([], |row| row.get(0))
             })
             .await
     }

@@ -143,7 +143,9 @@ impl Writer {
 
     /// Says that log rows wait.
     pub(super) fn log_pending(&self) {
-        if !self.log_announced.swap(true, Ordering::AcqRel) && self.queue.try_send(Message::LogPending).is_err() {
+        if !self.log_announced.swap(true, Ordering::AcqRel)
+            && self.queue.try_send(Message::LogPending).is_err()
+        {
             self.log_announced.store(false, Ordering::Release);
         }
     }
@@ -267,7 +269,11 @@ impl Thread {
                 {
                     let mut claims = self.claims.lock();
                     for (id, held) in claimed {
-                        if held { claims.insert(id) } else { claims.remove(&id) };
+                        if held {
+                            claims.insert(id)
+                        } else {
+                            claims.remove(&id)
+                        };
                     }
                 }
                 for (job, result) in jobs.into_iter().zip(results) {
