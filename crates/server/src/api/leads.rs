@@ -187,7 +187,11 @@ pub(super) async fn decide(
         note,
         version: version.flatten(),
     };
-    let lead = app.review.decide(&judgement).await.map_err(|error| match error {
+    // In a task of its own: a caller that hangs up cannot stop a decision between its commit and its dispatch.
+    let review = Arc::clone(&app);
+    let decided = tokio::spawn(async move { review.review.decide(&judgement).await });
+    let decided = decided.await.map_err(|_| Problem::internal())?;
+    let lead = decided.map_err(|error| match error {
         ReviewError::NotFound => not_found("lead"),
         ReviewError::Closed(_) => Problem::new(Reason::LeadClosed, sentence(&error)),
         ReviewError::Changed(_) => Problem::new(Reason::LeadChanged, sentence(&error)),

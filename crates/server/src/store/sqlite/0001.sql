@@ -77,6 +77,8 @@ CREATE TABLE leads (
 CREATE INDEX leads_by_email ON leads (workspace, email_identity, seq);
 -- At most one open lead (received 0, in review 1) for an email.
 CREATE UNIQUE INDEX leads_one_open ON leads (workspace, email_identity) WHERE state IN (0, 1);
+-- For the retention, which must not walk every lead.
+CREATE INDEX leads_closed ON leads (workspace, decided_at) WHERE decided_at IS NOT NULL;
 CREATE INDEX leads_open ON leads (workspace, state, seq) WHERE state IN (0, 1);
 
 CREATE TABLE submissions (

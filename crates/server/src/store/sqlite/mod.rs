@@ -7,6 +7,7 @@
 mod accept;
 mod admin;
 mod checkpoint;
+mod commit;
 mod log;
 mod query;
 mod queue;
@@ -38,8 +39,6 @@ pub struct SqliteStore {
     log: Arc<LogBuffer>,
     /// Dropped with the store: the checkpoint thread ends.
     checkpoints: Mutex<Option<SyncSender<()>>>,
-    /// Held while the store is open.
-    lock: Mutex<Option<File>>,
 }
 
 impl SqliteStore {
@@ -74,14 +73,14 @@ impl SqliteStore {
             .map_err(threads)?;
 
         let (claims, log) = (Claims::default(), Arc::new(LogBuffer::default()));
-        let writer = Writer::start(connection, claims.clone(), Arc::clone(&log), signals).map_err(threads)?;
+        let writer =
+            Writer::start(connection, lock, claims.clone(), Arc::clone(&log), signals).map_err(threads)?;
         Ok(Self {
             writer,
             readers: Readers::new(path),
             claims,
             log,
             checkpoints: Mutex::new(Some(checkpoints)),
-            lock: Mutex::new(Some(lock)),
         })
     }
 
@@ -89,7 +88,6 @@ impl SqliteStore {
         self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.readers.close();
         self.writer.close().await;
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

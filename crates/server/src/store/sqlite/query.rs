@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::rows::{self, blob, delivery_state_number, state_number};
 use crate::id::DeliveryId;
-use crate::record::{Attempt, Delivery, InboundLogRow, Lead};
+use crate::record::{Attempt, Delivery, InboundLogRow, Lead, LeadState};
 use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest};
 
 /// Conditions joined by AND, and their values.
@@ -66,10 +66,14 @@ pub(super) fn leads(
     filter: &LeadFilter,
     request: PageRequest,
 ) -> rusqlite::Result<Page<Lead>> {
-    let mut conditions = Where::in_workspace("workspace", workspace);
+    let open = filter.state.is_some_and(LeadState::is_open);
+    // The plus keeps the index by email out of it, which would have the whole workspace sorted for one page.
+    let column = if open || filter.email.is_some() { "workspace" } else { "+workspace" };
+    let mut conditions = Where::in_workspace(column, workspace);
     if let Some(state) = filter.state {
-        // Written out, since an index on open leads is used only where the query names them.
-        conditions.0.push(format!("state = {}", state_number(state)));
+        // Written out, since the index of open leads is used only where the query names them.
+        let of_open = if open { "state IN (0, 1) AND " } else { "" };
+        conditions.0.push(format!("{of_open}state = {}", state_number(state)));
     }
     conditions.and("email_identity = ?", filter.email.clone());
     conditions.and("source = ?", filter.source.clone());
@@ -98,6 +102,9 @@ pub(super) fn inbound_log(
         Some("duplicate") => conditions.0.push("status = 1".to_owned()),
         Some(_) => conditions.0.push("status = 2".to_owned()),
     }
+    if filter.reason.is_some() {
+        conditions.0.push("status = 2".to_owned());
+    }
     conditions.and("reason = ?", filter.reason.map(|reason| reason.code().to_owned()));
     page(sql, "* FROM inbound_log", "seq", conditions.finish(), request, rows::log_row)
 }
@@ -116,7 +123,7 @@ pub(super) fn delivery_conditions(workspace: WorkspaceId, filter: &DeliveryFilte
     if let Some(state) = filter.state {
         conditions.0.push(format!("deliveries.state = {}", delivery_state_number(state)));
     }
-    conditions.and("deliveries.destination = ?", filter.destination.map(|id| id.as_bytes().to_vec()));
+    conditions.and("+deliveries.destination = ?", filter.destination.map(|id| id.as_bytes().to_vec()));
     conditions.and("events.id = ?", filter.event.map(|id| id.as_bytes().to_vec()));
     conditions.and("events.type = ?", filter.event_type.map(|kind| kind.as_str().to_owned()));
     conditions.finish()

@@ -48,7 +48,7 @@ pub(super) fn claim_due(
                 lead_id: rows::id(row, "lead")?,
                 body: Bytes::from(row.get::<_, Vec<u8>>("body")?),
                 attempt_number: row.get::<_, u32>("attempts")? + 1,
-                schedule_step: row.get("step")?,
+                schedule_step: u32::try_from(row.get::<_, i64>("step")?).unwrap_or(0),
                 due_at: rows::moment(row, "due_at")?,
             });
         }
@@ -101,10 +101,12 @@ pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rus
     let seq: Option<i64> = tx
         .sql
         .prepare_cached(
-            // What is no longer pending was cancelled meanwhile: the attempt is kept, the state stays.
-            "UPDATE deliveries SET attempts = max(attempts, ?1), step = step + 1,
-                 next_attempt_at = CASE state WHEN 0 THEN ?3 ELSE next_attempt_at END,
-                 state = CASE state WHEN 0 THEN ?2 ELSE state END
+            // What is no longer pending was cancelled meanwhile: the attempt is kept, the state stays. A negative step means
+            // sent again while this attempt was on its way: unless it delivered, the new schedule stands.
+            "UPDATE deliveries SET attempts = max(attempts, ?1),
+                 next_attempt_at = iif(state <> 0 OR (step < 0 AND ?2 <> 1), next_attempt_at, ?3),
+                 state = iif(state <> 0 OR (step < 0 AND ?2 <> 1), state, ?2),
+                 step = iif(step < 0, 0, step + 1)
              WHERE id = ?4 RETURNING seq",
         )?
         .query_row(params![attempt.number, state, next, blob(&finished.delivery_id)], |row| row.get(0))
@@ -212,9 +214,15 @@ pub(super) fn resend(
         );
     }
     values.insert(0, now.unix_millis().into());
-    let changed = tx.sql.execute(
-        &format!("UPDATE deliveries SET state = 0, step = 0, next_attempt_at = ? WHERE seq IN ({which})"),
-        params_from_iter(values),
-    )?;
-    Ok(changed as u64)
+    let changed: Vec<DeliveryId> = tx
+        .sql
+        .prepare(&format!(
+            "UPDATE deliveries SET state = 0, step = 0, next_attempt_at = ? WHERE seq IN ({which}) RETURNING id"
+        ))?
+        .query_map(params_from_iter(values), |row| rows::id(row, "id"))?
+        .collect::<Result<_, _>>()?;
+    for id in changed.iter().filter(|id| tx.is_claimed(id)) {
+        tx.sql.prepare_cached("UPDATE deliveries SET step = -1 WHERE id = ?")?.execute([blob(id)])?;
+    }
+    Ok(changed.len() as u64)
 }

@@ -16,8 +16,9 @@ const APPLICATION_ID: i32 = 0x4167_466c;
 /// Opens the one writing connection, creates or migrates the schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path).map_err(|error| unusable(path, &error))?;
+    let version = check(&connection, path)?;
     prepare(&mut connection).map_err(|error| unusable(path, &error))?;
-    migrate(&mut connection, path)?;
+    migrate(&connection, path, version)?;
     Ok(connection)
 }
 
@@ -25,7 +26,6 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.pragma_update(None, "query_only", true)?;
-    connection.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -44,17 +44,15 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let failed = |error: &rusqlite::Error| unusable(path, error);
-    let version: usize = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(|error| failed(&error))?;
-    let application: i32 = connection
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .map_err(|error| failed(&error))?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|error| failed(&error))?;
+/// Refuses a database of another program, or of a newer server, before anything in it is touched. Answers the version.
+fn check(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
+    let failed = |error: rusqlite::Error| unusable(path, &error);
+    let version: usize =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if application != APPLICATION_ID && (application != 0 || tables != 0) {
         return Err(StoreError::Backend(format!("{} is a database of another program", path.display())));
     }
@@ -65,6 +63,10 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
             MIGRATIONS.len()
         )));
     }
+    Ok(version)
+}
+
+fn migrate(connection: &Connection, path: &Path, version: usize) -> Result<(), StoreError> {
     for (from, sql) in MIGRATIONS.iter().enumerate().skip(version) {
         let step = || -> rusqlite::Result<()> {
             let transaction = connection.unchecked_transaction()?;
@@ -73,7 +75,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
             transaction.pragma_update(None, "user_version", from + 1)?;
             transaction.commit()
         };
-        step().map_err(|error| failed(&error))?;
+        step().map_err(|error| unusable(path, &error))?;
     }
     Ok(())
 }

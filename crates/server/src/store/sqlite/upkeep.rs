@@ -52,7 +52,9 @@ fn forget_bodies(sql: &Connection, workspace: &Workspace, now: Moment) -> rusqli
         .optional()?
         .unwrap_or(0);
     let upto: Option<i64> = sql.query_row(
-        "SELECT max(seq) FROM (SELECT seq, at FROM submissions WHERE seq > ? ORDER BY seq LIMIT ?) WHERE at <= ?",
+        "SELECT max(seq) FROM (SELECT seq FROM submissions WHERE seq > ?1 ORDER BY seq LIMIT ?2)
+         WHERE seq < coalesce((SELECT min(seq) FROM (SELECT seq, at FROM submissions WHERE seq > ?1 ORDER BY seq LIMIT ?2)
+                               WHERE at > ?3), 9223372036854775807)",
         params![walked, STEP, limit],
         |row| row.get(0),
     )?;
@@ -74,7 +76,7 @@ fn delete_closed_leads(sql: &Connection, workspace: &Workspace, before: Moment) 
             "SELECT seq, id FROM leads WHERE workspace = ? AND state IN (2, 3) AND decided_at <= ? AND NOT EXISTS (
                  SELECT 1 FROM events JOIN deliveries ON deliveries.event = events.seq
                  WHERE events.lead = leads.id AND deliveries.state = 0)
-             ORDER BY seq LIMIT ?",
+             ORDER BY decided_at LIMIT ?",
         )?
         .query_map(params![blob(&workspace.id), before.unix_millis(), STEP / 10], |row| {
             Ok((row.get(0)?, row.get(1)?))

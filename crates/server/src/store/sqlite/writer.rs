@@ -5,16 +5,18 @@
 //! they do outside the database is an effect that runs after the commit.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agentflow_events::WorkspaceId;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use super::checkpoint::{Signals, checkpoint};
+use super::checkpoint::Signals;
+use super::commit::{Alarm, Thread};
 use super::log::LogBuffer;
 use crate::id::DeliveryId;
 use crate::record::Destination;
@@ -22,10 +24,6 @@ use crate::store::StoreError;
 
 /// Writes that may wait before further ones are refused.
 const QUEUE_MAX: usize = 4_096;
-/// Writes in one transaction.
-const BATCH_MAX: usize = 512;
-/// How long log rows wait for a batch to go with.
-const LOG_FLUSH: Duration = Duration::from_millis(100);
 
 /// Deliveries that this process holds.
 #[derive(Clone, Default)]
@@ -70,12 +68,14 @@ pub(super) struct Cache {
 type Run = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), rusqlite::Error> + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-struct Job {
-    run: Run,
-    answer: Answer,
+/// A write that waits.
+pub(super) struct Job {
+    pub(super) run: Run,
+    pub(super) answer: Answer,
 }
 
-enum Message {
+/// What the thread is sent.
+pub(super) enum Message {
     Job(Job),
     LogPending,
     Close(oneshot::Sender<()>),
@@ -92,6 +92,7 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(
         connection: Connection,
+        lock: File,
         claims: Claims,
         log: Arc<LogBuffer>,
         signals: Signals,
@@ -99,16 +100,14 @@ impl Writer {
         let (queue, inbox) = sync_channel(QUEUE_MAX);
         let failed = signals.fail.subscribe();
         let log_announced = Arc::new(AtomicBool::new(false));
-        let thread = Thread {
-            connection,
-            claims,
-            log,
-            log_announced: Arc::clone(&log_announced),
-            cache: Cache::default(),
-            signals,
-            rejected_since_prune: 0,
-        };
-        std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || thread.run(&inbox))?;
+        let alarm = signals.clone();
+        let thread = Thread::new(connection, claims, log, Arc::clone(&log_announced), signals);
+        std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            let _alarm = Alarm(alarm);
+            thread.run(&inbox);
+            // Whoever opens the file next must find this thread done with it.
+            drop(lock);
+        })?;
         Ok(Self { queue, log_announced, failed })
     }
 
@@ -181,246 +180,5 @@ impl Writer {
 
     fn stopped(&self) -> StoreError {
         StoreError::Stopped(self.failed.borrow().clone().unwrap_or_else(|| "it is closed".to_owned()))
-    }
-}
-
-struct Thread {
-    connection: Connection,
-    claims: Claims,
-    log: Arc<LogBuffer>,
-    log_announced: Arc<AtomicBool>,
-    cache: Cache,
-    signals: Signals,
-    rejected_since_prune: usize,
-}
-
-/// Why a batch was not committed.
-enum BatchError {
-    /// This operation, in a batch without savepoints.
-    Operation,
-    /// Nothing of it can be written now; later ones may.
-    Full,
-    /// The store cannot be trusted any more.
-    Fatal(String),
-}
-
-impl Thread {
-    fn run(mut self, inbox: &Receiver<Message>) {
-        loop {
-            let log_waits = self.log_announced.load(Ordering::Acquire);
-            let first = if log_waits {
-                match inbox.recv_timeout(LOG_FLUSH) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            } else {
-                match inbox.recv() {
-                    Ok(message) => Some(message),
-                    Err(_) => return,
-                }
-            };
-            let (jobs, mut closing) = gather(first, inbox);
-            if self.commit(jobs) {
-                if let Some(done) = closing.take() {
-                    if let Err(reason) = checkpoint(&self.connection, "TRUNCATE") {
-                        tracing::error!(reason, "the write-ahead log stays for the next start");
-                    }
-                    drop(self.connection);
-                    let _ = done.send(());
-                    return;
-                }
-                continue;
-            }
-            return self.refuse_forever(inbox, closing);
-        }
-    }
-
-    /// Commits a batch and answers its waiters. False: the store has failed.
-    fn commit(&mut self, mut jobs: Vec<Job>) -> bool {
-        self.log_announced.store(false, Ordering::Release);
-        let log_rows = self.log.take();
-        let rejected = log_rows.iter().filter(|row| row.status.reason().is_some()).count();
-        self.rejected_since_prune += rejected;
-        let prune = self.rejected_since_prune >= super::log::PRUNE_EVERY;
-        if self.signals.restart.swap(false, Ordering::AcqRel)
-            && let Err(reason) = checkpoint(&self.connection, "RESTART")
-        {
-            let _ = self.signals.fail.send(Some(reason));
-        }
-        if let Some(reason) = self.signals.fail.borrow().clone() {
-            jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Stopped(reason.clone()))));
-            return false;
-        }
-        if jobs.is_empty() && log_rows.is_empty() {
-            return true;
-        }
-        let mut claimed = HashMap::new();
-        let mut results = Vec::new();
-        let mut outcome = self.attempt(&mut jobs, &log_rows, prune, &mut claimed, &mut results, false);
-        if matches!(outcome, Err(BatchError::Operation)) {
-            outcome = self.attempt(&mut jobs, &log_rows, prune, &mut claimed, &mut results, true);
-        }
-        match outcome {
-            Ok(()) => {
-                if prune {
-                    self.rejected_since_prune = 0;
-                }
-                {
-                    let mut claims = self.claims.lock();
-                    for (id, held) in claimed {
-                        if held {
-                            claims.insert(id)
-                        } else {
-                            claims.remove(&id)
-                        };
-                    }
-                }
-                for (job, result) in jobs.into_iter().zip(results) {
-                    (job.answer)(result);
-                }
-                true
-            }
-            Err(BatchError::Full | BatchError::Operation) => {
-                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::DiskFull)));
-                true
-            }
-            Err(BatchError::Fatal(reason)) => {
-                let _ = self.signals.fail.send(Some(reason.clone()));
-                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Stopped(reason.clone()))));
-                false
-            }
-        }
-    }
-
-    /// One transaction over the batch; rolled back unless it is committed.
-    fn attempt(
-        &mut self,
-        jobs: &mut [Job],
-        log_rows: &[crate::record::InboundLogRow],
-        prune: bool,
-        claimed: &mut HashMap<DeliveryId, bool>,
-        results: &mut Vec<Result<(), StoreError>>,
-        savepoints: bool,
-    ) -> Result<(), BatchError> {
-        claimed.clear();
-        results.clear();
-        let done = self.transaction(jobs, log_rows, prune, claimed, results, savepoints);
-        if let Err(error) = done {
-            self.cache = Cache::default();
-            if !self.connection.is_autocommit()
-                && let Err(error) = self.connection.execute_batch("ROLLBACK")
-            {
-                return Err(BatchError::Fatal(format!("a roll back failed: {error}")));
-            }
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    fn transaction(
-        &mut self,
-        jobs: &mut [Job],
-        log_rows: &[crate::record::InboundLogRow],
-        prune: bool,
-        claimed: &mut HashMap<DeliveryId, bool>,
-        results: &mut Vec<Result<(), StoreError>>,
-        savepoints: bool,
-    ) -> Result<(), BatchError> {
-        let sql = &self.connection;
-        let run = |statement: &str| -> Result<(), BatchError> {
-            let mut prepared = sql.prepare_cached(statement).map_err(|error| grave(&error))?;
-            prepared.execute([]).map(|_| ()).map_err(|error| grave(&error))
-        };
-        run("BEGIN IMMEDIATE")?;
-        for job in jobs.iter_mut() {
-            if savepoints {
-                run("SAVEPOINT operation")?;
-            }
-            let before = savepoints.then(|| claimed.clone());
-            let mut tx = Tx { sql, cache: &mut self.cache, claims: &self.claims, claimed };
-            match (job.run)(&mut tx) {
-                Ok(()) => results.push(Ok(())),
-                Err(error) if is_grave(&error) => return Err(grave(&error)),
-                Err(_) if !savepoints => return Err(BatchError::Operation),
-                Err(error) => {
-                    run("ROLLBACK TO operation")?;
-                    self.cache = Cache::default();
-                    if let Some(before) = before {
-                        *claimed = before;
-                    }
-                    results.push(Err(StoreError::Backend(error.to_string())));
-                }
-            }
-            if savepoints {
-                run("RELEASE operation")?;
-            }
-        }
-        for row in log_rows {
-            super::log::insert(sql, row).map_err(|error| grave(&error))?;
-        }
-        if prune {
-            super::log::prune_rejected(sql).map_err(|error| grave(&error))?;
-        }
-        run("COMMIT")
-    }
-
-    /// Answers everybody that the store has stopped, until nobody is left to ask.
-    fn refuse_forever(self, inbox: &Receiver<Message>, closing: Option<oneshot::Sender<()>>) {
-        let reason = self.signals.fail.borrow().clone().unwrap_or_default();
-        drop(self.connection);
-        if let Some(done) = closing {
-            let _ = done.send(());
-        }
-        while let Ok(message) = inbox.recv() {
-            match message {
-                Message::Job(job) => (job.answer)(Err(StoreError::Stopped(reason.clone()))),
-                Message::LogPending => {}
-                Message::Close(done) => {
-                    let _ = done.send(());
-                }
-            }
-        }
-    }
-}
-
-fn gather(first: Option<Message>, inbox: &Receiver<Message>) -> (Vec<Job>, Option<oneshot::Sender<()>>) {
-    let mut jobs = Vec::new();
-    let mut next = first;
-    while let Some(message) = next {
-        match message {
-            Message::Job(job) => jobs.push(job),
-            Message::LogPending => {}
-            Message::Close(done) => return (jobs, Some(done)),
-        }
-        if jobs.len() == BATCH_MAX {
-            break;
-        }
-        next = inbox.try_recv().ok();
-    }
-    (jobs, None)
-}
-
-/// Whether the error says something of the disk, not of the operation.
-fn is_grave(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::OutOfMemory
-                | ErrorCode::DatabaseBusy
-        )
-    )
-}
-
-fn grave(error: &rusqlite::Error) -> BatchError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory | ErrorCode::DatabaseBusy) => BatchError::Full,
-        _ => BatchError::Fatal(format!("the database could not be written: {error}")),
     }
 }
