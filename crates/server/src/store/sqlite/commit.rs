@@ -1,0 +1,303 @@
+//! The writer's thread: batches, commits, answers. See [`super::writer`] for what a batch promises.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+
+use super::checkpoint::{Signals, checkpoint};
+use super::log::LogBuffer;
+use super::writer::{Cache, Claims, Job, Message, Tx};
+use crate::id::DeliveryId;
+use crate::store::StoreError;
+
+/// Writes in one transaction.
+const BATCH_MAX: usize = 512;
+/// How long log rows wait for a batch to go with.
+const LOG_FLUSH: Duration = Duration::from_millis(100);
+
+/// Says so where the writer dies, since nobody would be told otherwise.
+pub(super) struct Alarm(pub(super) Signals);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.fail.send(Some("the store's writer died of a fault in the server".to_owned()));
+        }
+    }
+}
+
+pub(super) struct Thread {
+    connection: Connection,
+    claims: Claims,
+    log: Arc<LogBuffer>,
+    log_announced: Arc<AtomicBool>,
+    cache: Cache,
+    signals: Signals,
+    rejected_since_prune: usize,
+}
+
+/// Why a batch was not committed.
+enum BatchError {
+    /// This operation, in a batch without savepoints.
+    Operation,
+    /// Nothing of it can be written now; later ones may.
+    Full,
+    /// Another process holds the file for a moment, or memory is short.
+    Busy,
+    /// The store cannot be trusted any more.
+    Fatal(String),
+}
+
+impl Thread {
+    pub(super) fn new(
+        connection: Connection,
+        claims: Claims,
+        log: Arc<LogBuffer>,
+        log_announced: Arc<AtomicBool>,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            connection,
+            claims,
+            log,
+            log_announced,
+            cache: Cache::default(),
+            signals,
+            rejected_since_prune: 0,
+        }
+    }
+
+    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        loop {
+            let log_waits = self.log_announced.load(Ordering::Acquire);
+            let first = if log_waits {
+                match inbox.recv_timeout(LOG_FLUSH) {
+                    Ok(message) => Some(message),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            } else {
+                match inbox.recv() {
+                    Ok(message) => Some(message),
+                    Err(_) => return,
+                }
+            };
+            let timed_out = first.is_none();
+            let (jobs, mut closing) = gather(first, inbox);
+            if jobs.is_empty() && closing.is_none() && !timed_out {
+                // Log rows alone: they wait a moment for a batch to go with.
+                continue;
+            }
+            if self.commit(jobs) {
+                if let Some(done) = closing.take() {
+                    if let Err(reason) = checkpoint(&self.connection, "TRUNCATE") {
+                        tracing::error!(reason, "the write-ahead log stays for the next start");
+                    }
+                    drop(self.connection);
+                    let _ = done.send(());
+                    return;
+                }
+                continue;
+            }
+            return self.refuse_forever(inbox, closing);
+        }
+    }
+
+    /// Commits a batch and answers its waiters. False: the store has failed.
+    fn commit(&mut self, mut jobs: Vec<Job>) -> bool {
+        self.log_announced.store(false, Ordering::Release);
+        let log_rows = self.log.take();
+        let rejected = log_rows.iter().filter(|row| row.status.reason().is_some()).count();
+        self.rejected_since_prune += rejected;
+        let prune = self.rejected_since_prune >= super::log::PRUNE_EVERY;
+        if self.signals.restart.swap(false, Ordering::AcqRel)
+            && let Err(reason) = checkpoint(&self.connection, "RESTART")
+        {
+            let _ = self.signals.fail.send(Some(reason));
+        }
+        if let Some(reason) = self.signals.fail.borrow().clone() {
+            jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Stopped(reason.clone()))));
+            return false;
+        }
+        if jobs.is_empty() && log_rows.is_empty() {
+            return true;
+        }
+        let mut claimed = HashMap::new();
+        let mut results = Vec::new();
+        let mut outcome = self.attempt(&mut jobs, &log_rows, prune, &mut claimed, &mut results, false);
+        if matches!(outcome, Err(BatchError::Operation)) {
+            outcome = self.attempt(&mut jobs, &log_rows, prune, &mut claimed, &mut results, true);
+        }
+        match outcome {
+            Ok(()) => {
+                if prune {
+                    self.rejected_since_prune = 0;
+                }
+                {
+                    let mut claims = self.claims.lock();
+                    for (id, held) in claimed {
+                        if held {
+                            claims.insert(id)
+                        } else {
+                            claims.remove(&id)
+                        };
+                    }
+                }
+                for (job, result) in jobs.into_iter().zip(results) {
+                    (job.answer)(result);
+                }
+                true
+            }
+            Err(BatchError::Full | BatchError::Operation) => {
+                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::DiskFull)));
+                true
+            }
+            Err(BatchError::Busy) => {
+                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Overloaded)));
+                true
+            }
+            Err(BatchError::Fatal(reason)) => {
+                let _ = self.signals.fail.send(Some(reason.clone()));
+                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Stopped(reason.clone()))));
+                false
+            }
+        }
+    }
+
+    /// One transaction over the batch; rolled back unless it is committed.
+    fn attempt(
+        &mut self,
+        jobs: &mut [Job],
+        log_rows: &[crate::record::InboundLogRow],
+        prune: bool,
+        claimed: &mut HashMap<DeliveryId, bool>,
+        results: &mut Vec<Result<(), StoreError>>,
+        savepoints: bool,
+    ) -> Result<(), BatchError> {
+        claimed.clear();
+        results.clear();
+        let done = self.transaction(jobs, log_rows, prune, claimed, results, savepoints);
+        if let Err(error) = done {
+            self.cache = Cache::default();
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                return Err(BatchError::Fatal(format!("a roll back failed: {error}")));
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn transaction(
+        &mut self,
+        jobs: &mut [Job],
+        log_rows: &[crate::record::InboundLogRow],
+        prune: bool,
+        claimed: &mut HashMap<DeliveryId, bool>,
+        results: &mut Vec<Result<(), StoreError>>,
+        savepoints: bool,
+    ) -> Result<(), BatchError> {
+        let sql = &self.connection;
+        let run = |statement: &str| -> Result<(), BatchError> {
+            let mut prepared = sql.prepare_cached(statement).map_err(|error| grave(&error))?;
+            prepared.execute([]).map(|_| ()).map_err(|error| grave(&error))
+        };
+        run("BEGIN IMMEDIATE")?;
+        for job in jobs.iter_mut() {
+            if savepoints {
+                run("SAVEPOINT operation")?;
+            }
+            let before = savepoints.then(|| claimed.clone());
+            let mut tx = Tx { sql, cache: &mut self.cache, claims: &self.claims, claimed };
+            match (job.run)(&mut tx) {
+                Ok(()) => results.push(Ok(())),
+                Err(error) if is_grave(&error) => return Err(grave(&error)),
+                Err(_) if !savepoints => return Err(BatchError::Operation),
+                Err(error) => {
+                    run("ROLLBACK TO operation")?;
+                    self.cache = Cache::default();
+                    if let Some(before) = before {
+                        *claimed = before;
+                    }
+                    results.push(Err(StoreError::Backend(error.to_string())));
+                }
+            }
+            if savepoints {
+                run("RELEASE operation")?;
+            }
+        }
+        for row in log_rows {
+            super::log::insert(sql, row).map_err(|error| grave(&error))?;
+        }
+        if prune {
+            super::log::prune_rejected(sql).map_err(|error| grave(&error))?;
+        }
+        run("COMMIT")
+    }
+
+    /// Answers everybody that the store has stopped, until nobody is left to ask.
+    fn refuse_forever(self, inbox: &Receiver<Message>, closing: Option<oneshot::Sender<()>>) {
+        let reason = self.signals.fail.borrow().clone().unwrap_or_default();
+        drop(self.connection);
+        if let Some(done) = closing {
+            let _ = done.send(());
+        }
+        while let Ok(message) = inbox.recv() {
+            match message {
+                Message::Job(job) => (job.answer)(Err(StoreError::Stopped(reason.clone()))),
+                Message::LogPending => {}
+                Message::Close(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+}
+
+fn gather(first: Option<Message>, inbox: &Receiver<Message>) -> (Vec<Job>, Option<oneshot::Sender<()>>) {
+    let mut jobs = Vec::new();
+    let mut next = first;
+    while let Some(message) = next {
+        match message {
+            Message::Job(job) => jobs.push(job),
+            Message::LogPending => {}
+            Message::Close(done) => return (jobs, Some(done)),
+        }
+        if jobs.len() == BATCH_MAX {
+            break;
+        }
+        next = inbox.try_recv().ok();
+    }
+    (jobs, None)
+}
+
+/// Whether the error says something of the disk, not of the operation.
+fn is_grave(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::OutOfMemory
+                | ErrorCode::DatabaseBusy
+        )
+    )
+}
+
+fn grave(error: &rusqlite::Error) -> BatchError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => BatchError::Full,
+        Some(ErrorCode::OutOfMemory | ErrorCode::DatabaseBusy) => BatchError::Busy,
+        _ => BatchError::Fatal(format!("the database could not be written: {error}")),
+    }
+}

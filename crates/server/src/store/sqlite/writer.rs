@@ -1,0 +1,184 @@
+//! The one writer: takes whatever is waiting as one transaction, syncs once, then answers everybody.
+//!
+//! A batch runs without savepoints, since almost none fails. Where one operation does, the whole batch is rolled back and
+//! run again with a savepoint for each, so that the bad one fails alone. Operations may therefore run twice, and what
+//! they do outside the database is an effect that runs after the commit.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agentflow_events::WorkspaceId;
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::checkpoint::Signals;
+use super::commit::{Alarm, Thread};
+use super::log::LogBuffer;
+use crate::id::DeliveryId;
+use crate::record::Destination;
+use crate::store::StoreError;
+
+/// Writes that may wait before further ones are refused.
+const QUEUE_MAX: usize = 4_096;
+
+/// Deliveries that this process holds.
+#[derive(Clone, Default)]
+pub(super) struct Claims(Arc<Mutex<HashSet<DeliveryId>>>);
+
+impl Claims {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What operations see: the open transaction, and what the writer remembers between them.
+pub(super) struct Tx<'a> {
+    pub(super) sql: &'a Connection,
+    pub(super) cache: &'a mut Cache,
+    pub(super) claims: &'a Claims,
+    /// Claims made and ended in this batch, newest last; applied after the commit.
+    pub(super) claimed: &'a mut HashMap<DeliveryId, bool>,
+}
+
+impl Tx<'_> {
+    pub(super) fn is_claimed(&self, id: &DeliveryId) -> bool {
+        self.claimed.get(id).copied().unwrap_or_else(|| self.claims.lock().contains(id))
+    }
+
+    pub(super) fn claim(&mut self, id: DeliveryId) {
+        self.claimed.insert(id, true);
+    }
+
+    pub(super) fn end_claim(&mut self, id: DeliveryId) {
+        self.claimed.insert(id, false);
+    }
+}
+
+/// Rows that nearly every write needs. All their changes go through the writer; forgotten after a roll back.
+#[derive(Default)]
+pub(super) struct Cache {
+    pub(super) destinations: Option<Vec<Destination>>,
+    pub(super) first_wait_seconds: HashMap<WorkspaceId, u32>,
+}
+
+type Run = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), rusqlite::Error> + Send>;
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// A write that waits.
+pub(super) struct Job {
+    pub(super) run: Run,
+    pub(super) answer: Answer,
+}
+
+/// What the thread is sent.
+pub(super) enum Message {
+    Job(Job),
+    LogPending,
+    Close(oneshot::Sender<()>),
+}
+
+/// The way to the writer's thread.
+pub(super) struct Writer {
+    queue: SyncSender<Message>,
+    log_announced: Arc<AtomicBool>,
+    failed: watch::Receiver<Option<String>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(
+        connection: Connection,
+        lock: File,
+        claims: Claims,
+        log: Arc<LogBuffer>,
+        signals: Signals,
+    ) -> std::io::Result<Self> {
+        let (queue, inbox) = sync_channel(QUEUE_MAX);
+        let failed = signals.fail.subscribe();
+        let log_announced = Arc::new(AtomicBool::new(false));
+        let alarm = signals.clone();
+        let thread = Thread::new(connection, claims, log, Arc::clone(&log_announced), signals);
+        std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            let _alarm = Alarm(alarm);
+            thread.run(&inbox);
+            // Whoever opens the file next must find this thread done with it.
+            drop(lock);
+        })?;
+        Ok(Self { queue, log_announced, failed })
+    }
+
+    /// Runs `operation` in the next transaction and answers when it is on the disk.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        mut operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, replied) = oneshot::channel();
+        let output = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&output);
+        let job = Job {
+            run: Box::new(move |tx| {
+                let value = operation(tx)?;
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+                Ok(())
+            }),
+            answer: Box::new(move |result| {
+                let value = output.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let stopped = || StoreError::Stopped("an operation gave no answer".to_owned());
+                // A caller that has gone away does not want to know.
+                let _ = reply.send(result.and_then(|()| value.ok_or_else(stopped)));
+            }),
+        };
+        match self.queue.try_send(Message::Job(job)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(StoreError::Overloaded),
+            Err(TrySendError::Disconnected(_)) => return Err(self.stopped()),
+        }
+        replied.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// Says that log rows wait.
+    pub(super) fn log_pending(&self) {
+        if !self.log_announced.swap(true, Ordering::AcqRel)
+            && self.queue.try_send(Message::LogPending).is_err()
+        {
+            self.log_announced.store(false, Ordering::Release);
+        }
+    }
+
+    /// Commits what waits and ends the thread.
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        let mut message = Message::Close(done);
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) => message = back,
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let _ = closed.await;
+    }
+
+    /// Waits for the reason of a failure.
+    pub(super) async fn failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        loop {
+            if let Some(reason) = failed.borrow_and_update().clone() {
+                return reason;
+            }
+            if failed.changed().await.is_err() {
+                // Closed in good order: it will never fail.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn stopped(&self) -> StoreError {
+        StoreError::Stopped(self.failed.borrow().clone().unwrap_or_else(|| "it is closed".to_owned()))
+    }
+}
