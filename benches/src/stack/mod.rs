@@ -1,0 +1,21 @@
+//! A real server in a process of its own, with a sender before it and a receiver behind it, all over TLS.
+//!
+//! Found a [`Site`], start a [`Receiver`] for its events, [configure](Site::configure) the one to trust the other, then
+//! start the server and speak to it through a [`Client`].
+
+mod client;
+pub mod leads;
+mod measure;
+mod random;
+mod receiver;
+mod site;
+mod tls;
+
+pub use client::{Accepted, Client, Connection, LeadReply};
+pub use measure::{Latencies, ProcessUse};
+pub use random::Random;
+pub use receiver::{Received, Receiver};
+pub use site::{Credentials, Process, Site};
+
+/// Anything that ends a run.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
