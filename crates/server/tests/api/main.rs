@@ -6,6 +6,7 @@
 mod contract;
 mod destinations;
 mod http_rules;
+mod intake;
 mod leads;
 mod receiver;
 mod rig;

@@ -23,7 +23,7 @@ use rig::{OUTBOUND_SECRET, Rig, config};
 const AT_ONCE: &[u32] = &[0, 0, 0];
 
 async fn rig(authority: &Authority) -> Rig {
-    Rig::start(Arc::new(Memory::default()), &config(authority), AT_ONCE).await
+    Rig::start_fresh(&config(authority), AT_ONCE).await
 }
 
 fn header<'a>(received: &'a Received, name: &str) -> &'a str {
@@ -151,7 +151,7 @@ async fn a_wait_that_was_asked_for_lengthens_the_schedule() {
 }
 
 async fn attempt_at(url: &str, config: &DeliveryConfig) -> Attempt {
-    let rig = Rig::start(Arc::new(Memory::default()), config, &[0]).await;
+    let rig = Rig::start_fresh(config, &[0]).await;
     rig.send_to(url).await;
     let due = rig.event().await.remove(0);
     rig.after(due.id, 1).await.attempts.remove(0)
@@ -286,7 +286,7 @@ async fn destinations_that_are_down_keep_no_event_from_the_others() {
     let config = DeliveryConfig { attempt_timeout_ms: 60_000, ..config(&authority) };
     let mut receiver = Receiver::start(&authority, "127.0.0.1", |_| (200, None)).await;
     let hanging = Receiver::raw(&authority, "", "", false).await;
-    let rig = Rig::start(Arc::new(Memory::default()), &config, &[0, 3_600]).await;
+    let rig = Rig::start_fresh(&config, &[0, 3_600]).await;
     rig.send_to(&format!("https://{hanging}/")).await;
     rig.send_to("https://127.0.0.1:1/").await;
     rig.send_to(&receiver.url()).await;

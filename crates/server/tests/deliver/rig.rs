@@ -20,6 +20,7 @@ use agentflow_server::record::{
     InboundStatus, Lead, LeadState, Operator, Role, Scored, SecretDirection, SecretRow, Settings,
     StoredSubmission, Workspace,
 };
+use agentflow_server::store::sqlite::SqliteStore;
 use agentflow_server::store::{Accept, Accepted, Basis, Decide, Decided, Founding, LeadWrite, Store};
 use agentflow_server::telemetry::Metrics;
 use agentflow_server::vault::Vault;
@@ -34,6 +35,8 @@ pub(crate) struct Rig {
     pub(crate) directory: Arc<Directory>,
     pub(crate) deliver: Arc<Deliver>,
     workspace: WorkspaceId,
+    /// Holds the database of a rig that has its own.
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// What the tests send to: this machine, and certificates of this authority.
@@ -46,6 +49,13 @@ pub(crate) fn config(authority: &Authority) -> DeliveryConfig {
 }
 
 impl Rig {
+    /// Over a database of its own.
+    pub(crate) async fn start_fresh(config: &DeliveryConfig, schedule: &[u32]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("test.db")).unwrap();
+        Self { _folder: Some(folder), ..Self::start(Arc::new(store), config, schedule).await }
+    }
+
     pub(crate) async fn start(store: Arc<dyn Store>, config: &DeliveryConfig, schedule: &[u32]) -> Self {
         let now = Clock::system().now();
         let vault = Arc::new(Vault::new(&[7; 32]));
@@ -53,7 +63,7 @@ impl Rig {
         store.found(founding(workspace, &vault, schedule, now)).await.unwrap();
         let directory = Arc::new(Directory::open(Arc::clone(&store), vault, now).await.unwrap());
         let deliver = start(&store, &directory, config);
-        Self { store, directory, deliver, workspace }
+        Self { store, directory, deliver, workspace, _folder: None }
     }
 
     /// Another process over the same store.

@@ -72,19 +72,20 @@ impl Thread {
         }
     }
 
-    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+    /// Runs until it is closed or nobody is left to send. Answers whom to tell, once the file is let go.
+    pub(super) fn run(mut self, inbox: &Receiver<Message>) -> Option<oneshot::Sender<()>> {
         loop {
             let log_waits = self.log_announced.load(Ordering::Acquire);
             let first = if log_waits {
                 match inbox.recv_timeout(LOG_FLUSH) {
                     Ok(message) => Some(message),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Disconnected) => return None,
                 }
             } else {
                 match inbox.recv() {
                     Ok(message) => Some(message),
-                    Err(_) => return,
+                    Err(_) => return None,
                 }
             };
             let timed_out = first.is_none();
@@ -98,9 +99,7 @@ impl Thread {
                     if let Err(reason) = checkpoint(&self.connection, "TRUNCATE") {
                         tracing::error!(reason, "the write-ahead log stays for the next start");
                     }
-                    drop(self.connection);
-                    let _ = done.send(());
-                    return;
+                    return Some(done);
                 }
                 continue;
             }
@@ -241,22 +240,25 @@ impl Thread {
         run("COMMIT")
     }
 
-    /// Answers everybody that the store has stopped, until nobody is left to ask.
-    fn refuse_forever(self, inbox: &Receiver<Message>, closing: Option<oneshot::Sender<()>>) {
+    /// Answers everybody that the store has stopped, until it is closed or nobody is left to ask.
+    fn refuse_forever(
+        self,
+        inbox: &Receiver<Message>,
+        closing: Option<oneshot::Sender<()>>,
+    ) -> Option<oneshot::Sender<()>> {
         let reason = self.signals.fail.borrow().clone().unwrap_or_default();
         drop(self.connection);
-        if let Some(done) = closing {
-            let _ = done.send(());
+        if closing.is_some() {
+            return closing;
         }
         while let Ok(message) = inbox.recv() {
             match message {
                 Message::Job(job) => (job.answer)(Err(StoreError::Stopped(reason.clone()))),
                 Message::LogPending => {}
-                Message::Close(done) => {
-                    let _ = done.send(());
-                }
+                Message::Close(done) => return Some(done),
             }
         }
+        None
     }
 }
 

@@ -104,9 +104,12 @@ impl Writer {
         let thread = Thread::new(connection, claims, log, Arc::clone(&log_announced), signals);
         std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _alarm = Alarm(alarm);
-            thread.run(&inbox);
+            let closing = thread.run(&inbox);
             // Whoever opens the file next must find this thread done with it.
             drop(lock);
+            if let Some(done) = closing {
+                let _ = done.send(());
+            }
         })?;
         Ok(Self { queue, log_announced, failed })
     }
