@@ -84,7 +84,7 @@ async fn refuses_with_the_reason_of_the_first_check_that_fails() {
     sender
         .send_with(&body, |headers| {
             headers.append("x-agentflow-timestamp", "5".parse().unwrap());
-        }))
+        })
         .await
         .expect_problem(400, "malformed_timestamp");
     sender
