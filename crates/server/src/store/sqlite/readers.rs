@@ -38,7 +38,10 @@ impl Readers {
                 Some(connection) => connection,
                 None => schema::open_reader(&path)?,
             };
-            let read = read(&connection)?;
+            // One transaction: every statement of a read sees the same commit.
+            let snapshot = connection.unchecked_transaction()?;
+            let read = read(&snapshot)?;
+            drop(snapshot);
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             Ok(read)
         };

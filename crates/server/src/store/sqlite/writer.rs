@@ -9,6 +9,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use agentflow_events::WorkspaceId;
@@ -81,9 +82,11 @@ pub(super) enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the writer's thread.
+/// The way to the writer's thread. Its drop waits for the thread, so that the file is free for whoever opens it next.
 pub(super) struct Writer {
-    queue: SyncSender<Message>,
+    /// Taken when the store is dropped, which ends the thread.
+    queue: Option<SyncSender<Message>>,
+    thread: Option<JoinHandle<()>>,
     log_announced: Arc<AtomicBool>,
     failed: watch::Receiver<Option<String>>,
 }
@@ -102,7 +105,7 @@ impl Writer {
         let log_announced = Arc::new(AtomicBool::new(false));
         let alarm = signals.clone();
         let thread = Thread::new(connection, claims, log, Arc::clone(&log_announced), signals);
-        std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+        let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _alarm = Alarm(alarm);
             let closing = thread.run(&inbox);
             // Whoever opens the file next must find this thread done with it.
@@ -111,7 +114,7 @@ impl Writer {
                 let _ = done.send(());
             }
         })?;
-        Ok(Self { queue, log_announced, failed })
+        Ok(Self { queue: Some(queue), thread: Some(handle), log_announced, failed })
     }
 
     /// Runs `operation` in the next transaction and answers when it is on the disk.
@@ -135,7 +138,7 @@ impl Writer {
                 let _ = reply.send(result.and_then(|()| value.ok_or_else(stopped)));
             }),
         };
-        match self.queue.try_send(Message::Job(job)) {
+        match self.send(Message::Job(job)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(StoreError::Overloaded),
             Err(TrySendError::Disconnected(_)) => return Err(self.stopped()),
@@ -145,9 +148,7 @@ impl Writer {
 
     /// Says that log rows wait.
     pub(super) fn log_pending(&self) {
-        if !self.log_announced.swap(true, Ordering::AcqRel)
-            && self.queue.try_send(Message::LogPending).is_err()
-        {
+        if !self.log_announced.swap(true, Ordering::AcqRel) && self.send(Message::LogPending).is_err() {
             self.log_announced.store(false, Ordering::Release);
         }
     }
@@ -157,7 +158,7 @@ impl Writer {
         let (done, closed) = oneshot::channel();
         let mut message = Message::Close(done);
         loop {
-            match self.queue.try_send(message) {
+            match self.send(message) {
                 Ok(()) => break,
                 Err(TrySendError::Full(back)) => message = back,
                 Err(TrySendError::Disconnected(_)) => return,
@@ -181,7 +182,24 @@ impl Writer {
         }
     }
 
+    fn send(&self, message: Message) -> Result<(), TrySendError<Message>> {
+        match &self.queue {
+            Some(queue) => queue.try_send(message),
+            None => Err(TrySendError::Disconnected(message)),
+        }
+    }
+
     fn stopped(&self) -> StoreError {
         StoreError::Stopped(self.failed.borrow().clone().unwrap_or_else(|| "it is closed".to_owned()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has said so itself.
+            let _ = thread.join();
+        }
     }
 }
