@@ -1,0 +1,139 @@
+//! HTTPS for the examples: a certificate made on the spot, an accept loop, and a client.
+//!
+//! TLS ends in the process that verifies: leads are personal data, and a proxy that ends it in between reads them all.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// Whatever an example ends with.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// A client for HTTPS alone: it refuses to send anything in the clear.
+pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// More open connections wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// For a handshake and for a request's head, each.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For a whole exchange, on the client's side.
+const REPLY_DEADLINE: Duration = Duration::from_secs(30);
+
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// A certificate for this machine alone, for trying things out.
+pub(crate) struct SelfMade {
+    pub(crate) acceptor: TlsAcceptor,
+    /// What the sender has to trust.
+    pub(crate) certificate_pem: String,
+}
+
+/// Makes a key and a certificate for `localhost` and `127.0.0.1`. In production, use those of your domain.
+pub(crate) fn self_made() -> Result<SelfMade, Failure> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let acceptor = acceptor(vec![made.cert.der().clone()], key)?;
+    Ok(SelfMade { acceptor, certificate_pem: made.cert.pem() })
+}
+
+/// The server's side of TLS 1.2 and 1.3.
+pub(crate) fn acceptor(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<TlsAcceptor, Failure> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves every connection until the process ends.
+pub(crate) async fn serve<S, B>(listener: TcpListener, acceptor: TlsAcceptor, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Failure>,
+{
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok((tcp, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: some will be closed in a moment.
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (acceptor, service) = (acceptor.clone(), service.clone());
+        tokio::spawn(async move {
+            let _slot = slot;
+            let Ok(Ok(tls)) = timeout(PATIENCE, acceptor.accept(tcp)).await else { return };
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(tls), service);
+            if let Err(error) = connection.await {
+                eprintln!("a connection broke: {error}");
+            }
+        });
+    }
+}
+
+/// A client that trusts the authorities of this PEM text, or without one those that browsers trust.
+pub(crate) fn client(authorities_pem: Option<&str>) -> Result<Client, Failure> {
+    let mut roots = RootCertStore::empty();
+    match authorities_pem {
+        Some(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                roots.add(certificate?)?;
+            }
+        }
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+    Ok(legacy::Client::builder(TokioExecutor::new()).build(connector))
+}
+
+/// Sends a request and reads the reply, both within a deadline. Follows no redirect.
+pub(crate) async fn send(
+    client: &Client,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<String>, Failure> {
+    let exchange = async {
+        let (head, body) = client.request(request).await?.into_parts();
+        let body = Limited::new(body, REPLY_BYTES_MAX).collect().await?.to_bytes();
+        Ok(Response::from_parts(head, String::from_utf8_lossy(&body).into_owned()))
+    };
+    timeout(REPLY_DEADLINE, exchange).await.map_err(|_| "no reply in time")?
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}

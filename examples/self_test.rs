@@ -1,0 +1,80 @@
+//! `--self-test`: the example serves on a free port of this machine, and is sent signed and tampered events over HTTPS.
+
+use std::time::SystemTime;
+
+use agentflow_signature::{OutboundSecret, Signer, Timestamp};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::https::{self, Client, Failure};
+
+/// An event as AgentFlow sends it.
+pub(crate) const EVENT: &[u8] = include_bytes!("../crates/events/tests/golden/lead_qualified.json");
+
+/// A sender, and what it found out so far.
+pub(crate) struct SelfTest {
+    client: Client,
+    url: String,
+}
+
+/// Makes the sender, and what the example has to serve with.
+pub(crate) async fn start() -> Result<(SelfTest, TcpListener, TlsAcceptor), Failure> {
+    let made = https::self_made()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let client = https::client(Some(&made.certificate_pem))?;
+    let url = format!("https://{}/agentflow", listener.local_addr()?);
+    Ok((SelfTest { client, url }, listener, made.acceptor))
+}
+
+impl SelfTest {
+    /// Sends the event, signed now, and demands this status and code.
+    pub(crate) async fn signed(
+        &self,
+        secret: &OutboundSecret,
+        status: u16,
+        code: &str,
+    ) -> Result<Response<String>, Failure> {
+        self.send("signed", secret, EVENT, status, code).await
+    }
+
+    /// The same, but the score was raised on the way.
+    pub(crate) async fn tampered(
+        &self,
+        secret: &OutboundSecret,
+        status: u16,
+        code: &str,
+    ) -> Result<Response<String>, Failure> {
+        let tampered = String::from_utf8(EVENT.to_vec())?.replacen("82", "99", 1);
+        assert_ne!(tampered.as_bytes(), EVENT, "the event has that score");
+        self.send("tampered", secret, tampered.as_bytes(), status, code).await
+    }
+
+    async fn send(
+        &self,
+        what: &str,
+        secret: &OutboundSecret,
+        body: &[u8],
+        status: u16,
+        code: &str,
+    ) -> Result<Response<String>, Failure> {
+        let mut request = Request::post(&self.url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::copy_from_slice(body)))?;
+        Signer::new(secret)
+            .sign(EVENT, Timestamp::from(SystemTime::now()))
+            .insert_into(request.headers_mut());
+
+        let response = https::send(&self.client, request).await?;
+        let found = format!("{} {}", response.status().as_u16(), response.body().trim());
+        println!("{what} event: {found}");
+        if found == format!("{status} {code}") {
+            Ok(response)
+        } else {
+            Err(format!("the {what} event was to be answered with {status} {code}").into())
+        }
+    }
+}
