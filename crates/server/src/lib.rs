@@ -9,7 +9,7 @@
 //! ```
 //!
 //! No module imports a later stage. Only [`clock`] reads time, only `deliver/client.rs` opens outbound sockets, only
-//! `edge/` and `api/` name a status code; `tests/architecture.rs` holds these rules.
+//! `edge/` and `reply.rs` name a status code; `tests/architecture.rs` holds these rules.
 
 pub mod clock;
 pub mod config;
@@ -33,3 +33,7 @@ pub mod review;
 pub mod server;
 pub mod setup;
 pub mod store;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -67,5 +67,5 @@ fn no_stage_imports_a_later_one() {
         &["edge/", "intake.rs", "review.rs", "server.rs", "lib.rs", "api/", "deliver/", "reply.rs"],
         &["crate::intake"],
     );
-    only_in(&["edge/", "server.rs", "lib.rs", "api/"], &["crate::edge"]);
+    only_in(&["edge/", "setup/", "server.rs", "lib.rs", "api/"], &["crate::edge"]);
 }
