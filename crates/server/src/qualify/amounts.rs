@@ -5,6 +5,8 @@
 pub(super) enum Currency {
     /// Free text: `€50`, `50k USD`, `£1.2m`.
     Needed,
+    /// The text speaks of a budget: `50k` will do, `50` not.
+    Suffix,
     /// The text is known to be a budget: `50000` will do.
     Implied,
 }
@@ -16,10 +18,15 @@ pub(super) fn largest(text: &str, currency: Currency) -> Option<u64> {
     let mut before = "";
     while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
         let (lead, number) = rest.split_at(start);
-        let (amount, after) = number_at(number);
+        let (amount, has_suffix, after) = number_at(number);
         let has_currency =
             ends_in_currency(if lead.is_empty() { before } else { lead }) || begins_with_currency(after);
-        if currency == Currency::Implied || has_currency {
+        let is_amount = match currency {
+            Currency::Needed => has_currency,
+            Currency::Suffix => has_currency || has_suffix,
+            Currency::Implied => true,
+        };
+        if is_amount {
             largest = largest.max(Some(amount));
         }
         before = lead;
@@ -28,8 +35,8 @@ pub(super) fn largest(text: &str, currency: Currency) -> Option<u64> {
     largest
 }
 
-/// The number that `text` begins with, and what follows it and its suffix.
-fn number_at(text: &str) -> (u64, &str) {
+/// The number that `text` begins with, whether it has a suffix, and what follows both.
+fn number_at(text: &str) -> (u64, bool, &str) {
     let bytes = text.as_bytes();
     let mut whole: u64 = 0;
     let mut tenths: u64 = 0;
@@ -54,9 +61,9 @@ fn number_at(text: &str) -> (u64, &str) {
     let unit: u64 = match &rest[..letters] {
         "k" | "K" => 1_000,
         "m" | "M" | "mm" | "mn" | "mio" => 1_000_000,
-        _ => return (whole, rest),
+        _ => return (whole, false, rest),
     };
-    (whole.saturating_mul(unit).saturating_add(tenths * (unit / 10)), &rest[letters..])
+    (whole.saturating_mul(unit).saturating_add(tenths * (unit / 10)), true, &rest[letters..])
 }
 
 const SYMBOLS: [char; 3] = ['€', '$', '£'];
@@ -101,6 +108,17 @@ mod tests {
             ("$99999999999999999999999999m", Some(u64::MAX)),
         ] {
             assert_eq!(largest(text, Currency::Needed), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn takes_numbers_with_a_suffix_where_a_budget_is_spoken_of() {
+        for (text, expected) in [
+            ("a budget of 50k", Some(50_000)),
+            ("budget 1.5m", Some(1_500_000)),
+            ("budget for 40 people", None),
+        ] {
+            assert_eq!(largest(text, Currency::Suffix), expected, "{text}");
         }
     }
 

@@ -52,7 +52,8 @@ fn note_address(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules) -> D
         Mailbox::Role => sheet.note(&sheet::ROLE_ADDRESS),
         Mailbox::NoReply => sheet.note(&sheet::NO_REPLY_ADDRESS),
     }
-    if ["http://", "https://", "www."].iter().any(|link| lead.name.contains(link)) {
+    let name = fold(&lead.name, LABEL_BYTES_MAX);
+    if [" http ", " https ", " www "].iter().any(|link| name.contains(link)) {
         sheet.note(&sheet::LINK_IN_NAME);
     }
     class

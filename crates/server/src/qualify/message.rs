@@ -10,6 +10,9 @@ use super::text::{beginning, fold, is_unspaced};
 /// Bytes read of a message.
 const MESSAGE_BYTES_MAX: usize = 16_384;
 
+/// What a message to the point gives at least, so that with what its absence takes it makes 25 points.
+const FLOOR: i32 = 19;
+
 /// Intent groups and what each gives.
 const INTENTS: [(Group, &Kind); 7] = [
     (Group::Evaluating, &sheet::INTENT_EVALUATING),
@@ -21,9 +24,6 @@ const INTENTS: [(Group, &Kind); 7] = [
     (Group::ManualWork, &sheet::INTENT_MANUAL_WORK),
 ];
 
-/// What a message to the point gives at least, so that with what its absence takes it makes 25 points.
-const FLOOR: i32 = 19;
-
 /// Notes the signals of the message, and of its absence. A message that is about something else counts for nothing but
 /// that.
 pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keywords<'_>) {
@@ -31,22 +31,23 @@ pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keyw
     let message = beginning(message, MESSAGE_BYTES_MAX);
     let folded = fold(message, MESSAGE_BYTES_MAX);
     let found = look_up(&folded);
+    let before = sheet.total();
     if let Some(kind) = off_topic(message, &folded, found) {
         return sheet.note(kind);
     }
-    let intents: Vec<&Kind> =
-        INTENTS.iter().filter(|(group, _)| found.has(*group)).map(|(_, kind)| *kind).collect();
-    let before = sheet.total();
-    let length = length(&folded);
+    let length = length(&folded, intents(found));
     sheet.note(length);
-    intents.into_iter().for_each(|kind| sheet.note(kind));
+    for (_, kind) in INTENTS.iter().filter(|(group, _)| found.has(*group)) {
+        sheet.note(kind);
+    }
     if found.has(Group::Scale) || names_a_number_of_people(&folded) {
         sheet.note(&sheet::INTENT_SCALE);
     }
     if is_shouted(message) {
         sheet.note(&sheet::SHOUTING);
     }
-    hints::note_budget(sheet, message, found, Currency::Needed);
+    let currency = if folded.contains(" budget ") { Currency::Suffix } else { Currency::Needed };
+    hints::note_budget(sheet, message, found, currency);
     hints::note_timeline(sheet, found);
     keywords.note_found(sheet, &folded);
     if *length != sheet::MESSAGE_TRIVIAL {
@@ -54,13 +55,23 @@ pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keyw
     }
 }
 
-/// The first reason why a message is about something else.
+/// How many of the intent groups were found.
+fn intents(found: Found) -> usize {
+    INTENTS.iter().filter(|(group, _)| found.has(*group)).count()
+}
+
+/// The first reason why a message is about something else. Signs of intent speak against it: who evaluates tools for
+/// the forty open positions of a company does not look for a job.
 fn off_topic(message: &str, folded: &str, found: Found) -> Option<&'static Kind> {
+    let intents = intents(found);
+    let spam = found.spam_words() as usize + if found.has(Group::Spam) { 2 } else { 0 };
     let links = message.matches("://").count().max(folded.matches(" www ").count());
-    if found.has(Group::Spam) || found.spam_words() >= 2 {
+    if spam >= 2 && spam > intents {
         Some(&sheet::SPAM)
-    } else if links >= 3 {
+    } else if links >= 3 + intents {
         Some(&sheet::MANY_LINKS)
+    } else if intents >= 2 {
+        None
     } else if found.has(Group::Unsubscribe) || folded.trim() == "unsubscribe" {
         Some(&sheet::UNSUBSCRIBE)
     } else if found.has(Group::JobSeeking) {
@@ -69,27 +80,33 @@ fn off_topic(message: &str, folded: &str, found: Found) -> Option<&'static Kind>
         Some(&sheet::STUDENT)
     } else if found.has(Group::Test) {
         Some(&sheet::TEST_MESSAGE)
+    } else if intents == 0 && is_gibberish(folded) {
+        Some(&sheet::GIBBERISH)
     } else {
         None
     }
 }
 
-/// By words: fewer than four, or fewer than three different ones, is trivial; from eight on it is substantial. Where
-/// words are not spaced, two characters count as a word.
-fn length(folded: &str) -> &'static Kind {
+/// By words: fewer than four, or fewer than three different ones, is trivial unless it shows intent; from eight on it
+/// is substantial. Where words are not spaced, two characters count as a word.
+fn length(folded: &str, intents: usize) -> &'static Kind {
     let unspaced = folded.chars().filter(|character| is_unspaced(*character)).count();
-    let spaced = folded.split(' ').filter(|word| !word.is_empty()).count();
-    let words = if unspaced > 0 { spaced.max(unspaced / 2) } else { spaced };
-    let first = folded.split(' ').find(|word| !word.is_empty()).unwrap_or("");
-    let mut others = folded.split(' ').filter(|word| !word.is_empty() && *word != first);
+    let spaced = words(folded).count();
+    let words_or_pairs = if unspaced > 0 { spaced.max(unspaced / 2) } else { spaced };
+    let first = words(folded).next().unwrap_or("");
+    let mut others = words(folded).filter(|word| *word != first);
     let second = others.next();
     let is_varied = unspaced >= 8 || second.is_some_and(|second| others.any(|word| word != second));
-    match words {
-        _ if !is_varied => &sheet::MESSAGE_TRIVIAL,
-        ..4 => &sheet::MESSAGE_TRIVIAL,
-        4..8 => &sheet::MESSAGE_SHORT,
-        8.. => &sheet::MESSAGE_SUBSTANTIAL,
+    match words_or_pairs {
+        8.. if is_varied => &sheet::MESSAGE_SUBSTANTIAL,
+        4.. if is_varied => &sheet::MESSAGE_SHORT,
+        _ if intents > 0 => &sheet::MESSAGE_SHORT,
+        _ => &sheet::MESSAGE_TRIVIAL,
     }
+}
+
+fn words(folded: &str) -> impl Iterator<Item = &str> {
+    folded.split(' ').filter(|word| !word.is_empty())
 }
 
 /// `40 users`, `12 people` and the like.
@@ -111,7 +128,7 @@ fn names_a_number_of_people(folded: &str) -> bool {
         "salespeople",
     ];
     let mut after_number = false;
-    folded.split(' ').any(|word| {
+    words(folded).any(|word| {
         let is_unit = after_number && UNITS.contains(&word);
         after_number = word.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         is_unit
@@ -127,3 +144,29 @@ fn is_shouted(message: &str) -> bool {
     }
     upper + lower >= 20 && upper >= 4 * lower
 }
+
+/// Whether more than half of the words of four letters or more, two at least, cannot be pronounced. Says nothing of
+/// other alphabets.
+fn is_gibberish(folded: &str) -> bool {
+    let (mut all, mut strange) = (0_usize, 0_usize);
+    for word in words(folded).filter(|word| word.len() >= 4) {
+        all += 1;
+        strange += usize::from(is_unpronounceable(word));
+    }
+    strange >= 2 && 2 * strange > all
+}
+
+/// ASCII letters only, and no vowel, six consonants in a row, or one letter four times in a row.
+fn is_unpronounceable(word: &str) -> bool {
+    if !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return false;
+    }
+    let is_vowel = |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let letters = word.as_bytes();
+    !letters.iter().any(is_vowel)
+        || letters.windows(6).any(|run| !run.iter().any(is_vowel))
+        || letters.windows(4).any(|run| run.iter().all(|letter| *letter == run[0]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! The built-in scorer: a score is the sum of signals, and each signal says why it is there.
 //!
 //! The total is kept within 0 to 100. All but the message counts from 6 to 75 (`context_limit` makes up the difference), so
-//! that a message of four words or more always makes 25 points or more (`message_floor` sees to that where it says there
+//! that a message of four words or more, or with a sign of intent, always makes 25 points or more (`message_floor` sees to that where it says there
 //! is no budget and no hurry), and nobody reaches 80 without a message. Of the budget, the time frame, the job title and the size the first source counts: fields
-//! before message. A message that is spam, about a job or studies, a test and the like counts for nothing but that.
+//! before message. A message that is spam, about a job or studies, a test and the like counts for nothing but that;
+//! spam has to outweigh the signs of intent, and two of them speak against the others, so that buyers from such trades are heard.
 //!
 //! Each side is a start and a multiple of the points of its signals, within 0 to 100: `company_fit` 50 + 4 x,
 //! `intent_strength` 20 + 2 x, `budget_signal` 50 + 5 x, `timeline` 50 + 6 x. Recommended: from 80 approve, from 30 review,
@@ -45,11 +46,12 @@
 //! | `shouting` | -3 | `intent_strength` | The message is written in capitals |
 //! | `message_floor` | as needed | - | A message that is to the point gives 19 points or more |
 //! | `spam` | -35 | `intent_strength` | The message reads like an unasked-for offer |
-//! | `many_links` | -25 | `intent_strength` | The message has three links or more |
+//! | `many_links` | -25 | `intent_strength` | The message has three links or more, one more for each sign of intent |
 //! | `unsubscribe` | -30 | `intent_strength` | The message asks not to be contacted |
 //! | `job_seeking` | -25 | `intent_strength` | The message is about a job for its author |
 //! | `student` | -20 | `intent_strength` | The message is about studies |
 //! | `test_message` | -25 | `intent_strength` | The message is a test |
+//! | `gibberish` | -20 | `intent_strength` | Most words of the message cannot be pronounced |
 //! | `budget_large` | +8 | `budget_signal` | An amount of 10,000 or more is named |
 //! | `budget_approved` | +6 | `budget_signal` | A budget is said to be there |
 //! | `budget_moderate` | +5 | `budget_signal` | An amount of 1,000 to 9,999 is named |
@@ -61,7 +63,7 @@
 //! | `timeline_none` | -6 | `timeline` | There is said to be no hurry |
 //!
 //! At most three keywords count. Work is bounded: 16 KiB of the message, 1 KiB of a field, 8 KiB of all fields are read, a
-//! nested field as its JSON text. The words looked for are English; keywords may be of any language. No detail and no summary
+//! nested field as its JSON text. The words looked for are English and the commonest ones German, French and Spanish; keywords may be of any language. No detail and no summary
 //! has a word of the lead in it, but keywords of the settings.
 
 use agentflow_events::{Action, Confidence, Qualification, Score};

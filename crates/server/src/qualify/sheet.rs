@@ -82,6 +82,7 @@ kinds! {
     JOB_SEEKING: "job_seeking", -25, Intent, "The message is about a job for its author.";
     STUDENT: "student", -20, Intent, "The message is about studies.";
     TEST_MESSAGE: "test_message", -25, Intent, "The message is a test.";
+    GIBBERISH: "gibberish", -20, Intent, "Most words of the message cannot be pronounced.";
 
     BUDGET_LARGE: "budget_large", 8, Budget, "An amount of 10,000 or more is named.";
     BUDGET_APPROVED: "budget_approved", 6, Budget, "A budget is said to be there.";

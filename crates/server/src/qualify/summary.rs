@@ -31,6 +31,7 @@ fn message(sheet: &Sheet) -> String {
         (&sheet::JOB_SEEKING, "and a message about a job"),
         (&sheet::STUDENT, "and a message about studies"),
         (&sheet::TEST_MESSAGE, "and a test message"),
+        (&sheet::GIBBERISH, "and a message without words"),
     ];
     if let Some((_, text)) = off_topic.into_iter().find(|(kind, _)| sheet.has(kind)) {
         return text.to_owned();

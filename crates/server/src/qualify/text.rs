@@ -19,7 +19,8 @@ pub(super) fn fold_into(folded: &mut String, text: &str) {
                 continue;
             }
         } else if character.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&character) {
-            folded.extend(character.to_lowercase());
+            // A sigma at the end of a word is still a sigma.
+            folded.extend(character.to_lowercase().map(|lower| if lower == 'ς' { 'σ' } else { lower }));
             continue;
         }
         if !folded.ends_with(' ') {
@@ -54,7 +55,7 @@ mod tests {
         assert_eq!(fold("We're  EVALUATING—Zürich's\tÉcole!", 100), " we re evaluating zürich s école ");
         assert_eq!(fold("", 100), " ");
         assert_eq!(fold("!?", 100), " ");
-        assert_eq!(fold("ΣΊΣΥΦΟΣ 営業", 100), " σίσυφοσ 営業 ");
+        assert_eq!(fold("ΣΊΣΥΦΟΣ Σίσυφος 営業", 100), " σίσυφοσ σίσυφοσ 営業 ");
     }
 
     #[test]
