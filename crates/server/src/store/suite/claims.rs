@@ -16,7 +16,7 @@ use crate::store::StoreError;
 async fn waiting(harness: &dyn Harness) -> Result<(World, Destination), StoreError> {
     let settings = Settings { retry_schedule_seconds: vec![1, 5], ..Settings::default() };
     let world = World::with(harness, settings).await?;
-    let destination = world.destination(&EventType::ALL, START).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
     Ok((world, destination))
 }
 
@@ -96,7 +96,7 @@ pub async fn racing_claims_share_what_is_due(harness: &dyn Harness) -> Outcome {
 
 pub async fn claims_only_of_the_destination_asked_for(harness: &dyn Harness) -> Outcome {
     let (world, destination) = waiting(harness).await?;
-    let other = world.destination(&EventType::ALL, after(1)).await?;
+    let other = world.destination(EventType::ALL, after(1)).await?;
     leads(&world, 1, 2).await?;
     let claimed = world.store.claim_due(destination.id, after(60), 10).await?;
     assert_eq!(claimed.iter().map(|due| due.destination_id).collect::<Vec<_>>(), [destination.id]);
@@ -141,7 +141,7 @@ pub async fn a_released_claim_is_due_as_before(harness: &dyn Harness) -> Outcome
 
 pub async fn a_claim_from_an_acceptance_can_be_released(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
-    let destination = world.destination(&EventType::ALL, START).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
     world.store.release(&[due[0].id]);
     let again = world.store.claim_due(destination.id, START, 10).await?;
@@ -154,7 +154,7 @@ pub async fn next_due_tells_the_earliest_unclaimed_of_each_destination(harness: 
     let (world, destination) = waiting(harness).await?;
     assert!(world.store.next_due().await?.is_empty());
     leads(&world, 3, 0).await?;
-    let late = world.destination(&EventType::ALL, after(3)).await?;
+    let late = world.destination(EventType::ALL, after(3)).await?;
     let idle = world.destination(&[], after(4)).await?;
     leads(&world, 1, 7).await?;
 

@@ -108,7 +108,7 @@ pub async fn an_older_lead_can_be_decided_while_a_newer_one_is_there(harness: &d
 
 pub async fn a_second_event_of_a_type_is_refused_with_all_that_came_along(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
-    world.destination(&EventType::ALL, after(0)).await?;
+    world.destination(EventType::ALL, after(0)).await?;
     let (lead, due) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
     let before = (due.len(), world.log_rows().await?.len());
     assert_eq!(before, (1, 1));

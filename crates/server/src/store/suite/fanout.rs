@@ -22,15 +22,15 @@ pub async fn an_event_that_nobody_wants_is_kept(harness: &dyn Harness) -> Outcom
 
 pub async fn each_enabled_destination_that_subscribes_gets_a_delivery(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
-    let wants = world.destination(&EventType::ALL, after(1)).await?;
+    let wants = world.destination(EventType::ALL, after(1)).await?;
     let wants_too = world.destination(&[EventType::LeadReviewRequested], after(2)).await?;
     world.destination(&[EventType::LeadQualified, EventType::LeadRejected], after(3)).await?;
     world.destination(&[], after(4)).await?;
-    let mut disabled = world.destination(&EventType::ALL, after(5)).await?;
+    let mut disabled = world.destination(EventType::ALL, after(5)).await?;
     disabled.enabled = false;
     world.put(&disabled).await?;
     let neighbour = world.neighbour().await?;
-    neighbour.destination(&EventType::ALL, after(6)).await?;
+    neighbour.destination(EventType::ALL, after(6)).await?;
 
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co").at(after(10))).await?;
     let mut reached: Vec<_> = due.iter().map(|delivery| delivery.destination_id).collect();
@@ -44,7 +44,7 @@ pub async fn each_enabled_destination_that_subscribes_gets_a_delivery(harness: &
 pub async fn a_destination_gets_only_events_made_after_it(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
     let (lead, _) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
-    let late = world.destination(&EventType::ALL, after(5)).await?;
+    let late = world.destination(EventType::ALL, after(5)).await?;
     assert!(world.all_deliveries().await?.is_empty());
     let due = world.decide(&lead, true, after(10)).await?.due();
     assert_eq!(due.iter().map(|one| (one.destination_id, one.event_type)).collect::<Vec<_>>(), [(
@@ -74,7 +74,7 @@ pub async fn changed_destinations_count_as_they_are_now(harness: &dyn Harness) -
 
 pub async fn a_delivery_due_at_once_comes_back_claimed(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
-    let destination = world.destination(&EventType::ALL, START).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
     let accept = world.plan(&Sent::from("jordan@stacklane.co").at(after(10)), None);
     let event = accept.write.event.clone().expect("a lead in review makes an event");
     let due = world.store.accept(accept).await?.due();
@@ -97,7 +97,7 @@ pub async fn a_delivery_due_at_once_comes_back_claimed(harness: &dyn Harness) ->
 
 pub async fn the_first_wait_is_the_schedules_first(harness: &dyn Harness) -> Outcome {
     let world = World::with(harness, first_wait(30)).await?;
-    let destination = world.destination(&EventType::ALL, START).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co").at(after(10))).await?;
     assert!(due.is_empty(), "nothing is due at once");
     assert_eq!(world.store.next_due().await?, [(destination.id, after(40))]);
@@ -110,7 +110,7 @@ pub async fn the_first_wait_is_the_schedules_first(harness: &dyn Harness) -> Out
 
 pub async fn a_changed_schedule_counts_from_the_next_event(harness: &dyn Harness) -> Outcome {
     let world = World::with(harness, first_wait(30)).await?;
-    world.destination(&EventType::ALL, START).await?;
+    world.destination(EventType::ALL, START).await?;
     let (lead, due) = world.stored(&Sent::from("a@stacklane.co")).await?;
     assert!(due.is_empty());
     world.set(first_wait(0)).await?;
@@ -126,8 +126,8 @@ pub async fn a_changed_schedule_counts_from_the_next_event(harness: &dyn Harness
 pub async fn each_workspace_has_its_own_schedule(harness: &dyn Harness) -> Outcome {
     let world = World::with(harness, first_wait(30)).await?;
     let neighbour = world.neighbour().await?;
-    world.destination(&EventType::ALL, START).await?;
-    neighbour.destination(&EventType::ALL, START).await?;
+    world.destination(EventType::ALL, START).await?;
+    neighbour.destination(EventType::ALL, START).await?;
     assert!(world.stored(&Sent::from("jordan@stacklane.co")).await?.1.is_empty());
     assert_eq!(neighbour.stored(&Sent::from("jordan@stacklane.co")).await?.1.len(), 1);
     assert!(world.stored(&Sent::from("alex@stacklane.co")).await?.1.is_empty());

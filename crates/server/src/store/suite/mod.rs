@@ -20,7 +20,7 @@ pub use world::Outcome;
 /// Makes stores for the cases.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// A fresh, empty store. Called once in a case.
+    /// A fresh, empty store; a further call makes another one.
     async fn open(&self) -> Arc<dyn Store>;
 
     /// Closes the store and opens it again over the same data, as a restart of the process does.
