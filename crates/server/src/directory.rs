@@ -103,7 +103,8 @@ impl Directory {
                 fresh.endpoints.insert(endpoint.token_hash, live);
             }
         }
-        fresh.tokens = self.store.tokens().await?.into_iter().map(|token| (token.token_hash, token)).collect();
+        fresh.tokens =
+            self.store.tokens().await?.into_iter().map(|token| (token.token_hash, token)).collect();
         *self.snapshot.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(fresh);
         Ok(())
     }
@@ -133,8 +134,10 @@ impl Directory {
                 Some(verifier) => verifier.or(secret),
             });
         }
-        let outbound =
-            of(SecretDirection::Outbound).first().copied().ok_or(DirectoryError::Incomplete(id, "outbound secret"))?;
+        let outbound = of(SecretDirection::Outbound)
+            .first()
+            .copied()
+            .ok_or(DirectoryError::Incomplete(id, "outbound secret"))?;
         let outbound = OutboundSecret::new(text(outbound)?.as_str())
             .map_err(|_| DirectoryError::Incomplete(id, "usable outbound secret"))?;
         Ok(LiveWorkspace {

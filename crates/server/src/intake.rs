@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentflow_events::{Decision, DecidedBy, LeadId, Moment, WorkspaceId};
+use agentflow_events::{DecidedBy, Decision, LeadId, Moment, WorkspaceId};
 use agentflow_lead::{ParseError, Submission, Violation};
 use agentflow_signature::{Inbound, Timestamp, Verified};
 use bytes::Bytes;
@@ -87,7 +87,10 @@ impl From<ParseError> for Refusal {
         match error {
             ParseError::Invalid(violations) => Self {
                 violations,
-                ..Self::new(Reason::ValidationFailed, "Fields are missing or wrong; see `errors` for each of them.")
+                ..Self::new(
+                    Reason::ValidationFailed,
+                    "Fields are missing or wrong; see `errors` for each of them.",
+                )
             },
             malformed => Self::new(Reason::MalformedJson, malformed.to_string()),
         }
@@ -121,14 +124,26 @@ impl Intake {
         requests_per_second: Option<u32>,
     ) -> Self {
         let rate = requests_per_second.map(RateLimiter::new);
-        Self { store, scorer, dispatch, clock, metrics, rate, turns: std::array::from_fn(|_| Default::default()) }
+        Self {
+            store,
+            scorer,
+            dispatch,
+            clock,
+            metrics,
+            rate,
+            turns: std::array::from_fn(|_| Default::default()),
+        }
     }
 
     /// Takes one request through every check and stores its lead.
     ///
     /// # Errors
     /// The first check that failed; it is logged. Nothing was stored then.
-    pub async fn receive(&self, endpoint: &LiveEndpoint, request: InboundRequest<'_>) -> Result<Receipt, Refusal> {
+    pub async fn receive(
+        &self,
+        endpoint: &LiveEndpoint,
+        request: InboundRequest<'_>,
+    ) -> Result<Receipt, Refusal> {
         let (remote, body_bytes) = (request.remote, request.body.len());
         let received = self.check_and_store(endpoint, request).await;
         if let Err(refusal) = &received {
@@ -144,7 +159,11 @@ impl Intake {
         self.store.log(log_row(endpoint, status, remote, body_bytes, None, self.clock.now()));
     }
 
-    async fn check_and_store(&self, endpoint: &LiveEndpoint, request: InboundRequest<'_>) -> Result<Receipt, Refusal> {
+    async fn check_and_store(
+        &self,
+        endpoint: &LiveEndpoint,
+        request: InboundRequest<'_>,
+    ) -> Result<Receipt, Refusal> {
         let now = self.clock.now();
         let verified = verify(endpoint, &request, now)?;
         let request_id = RequestIdentity::new(endpoint, &request, &verified, now);
@@ -173,7 +192,11 @@ impl Intake {
         let key = request_id.key.clone()?;
         if let Some(rate) = &self.rate {
             rate.take(endpoint.workspace.id, now).map_err(|wait| {
-                Refusal::later(Reason::RateLimited, "The workspace's intake rate is used up; wait, then send it again.", wait)
+                Refusal::later(
+                    Reason::RateLimited,
+                    "The workspace's intake rate is used up; wait, then send it again.",
+                    wait,
+                )
             })?;
         }
         Ok((Submission::parse(verified.body())?, key))

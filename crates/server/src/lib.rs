@@ -14,6 +14,7 @@
 pub mod clock;
 pub mod config;
 pub mod id;
+pub mod password;
 pub mod rate;
 pub mod reason;
 pub mod record;
@@ -21,10 +22,14 @@ pub mod telemetry;
 pub mod vault;
 
 pub mod announce;
+pub mod api;
 pub mod deliver;
 pub mod directory;
 pub mod edge;
 pub mod intake;
 pub mod qualify;
 pub mod reply;
+pub mod review;
+pub mod server;
+pub mod setup;
 pub mod store;

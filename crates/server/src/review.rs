@@ -67,7 +67,12 @@ pub struct Review {
 
 impl Review {
     /// Over `store`.
-    pub fn new(store: Arc<dyn Store>, dispatch: Arc<dyn Dispatch>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        dispatch: Arc<dyn Dispatch>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { store, dispatch, clock, metrics }
     }
 
@@ -77,8 +82,11 @@ impl Review {
     /// [`ReviewError`]; nothing was changed then.
     pub async fn decide(&self, judgement: &Judgement) -> Result<Lead, ReviewError> {
         loop {
-            let lead =
-                self.store.lead(judgement.workspace_id, judgement.lead_id).await?.ok_or(ReviewError::NotFound)?;
+            let lead = self
+                .store
+                .lead(judgement.workspace_id, judgement.lead_id)
+                .await?
+                .ok_or(ReviewError::NotFound)?;
             if lead.state != LeadState::InReview {
                 return Err(ReviewError::Closed(lead.state));
             }

@@ -66,7 +66,11 @@ impl Metrics {
         registry.register("build", "The version that runs", version);
 
         let inbound = Family::<RequestLabels, Counter>::default();
-        registry.register("inbound_requests", "Requests to known endpoints, by what became of them", inbound.clone());
+        registry.register(
+            "inbound_requests",
+            "Requests to known endpoints, by what became of them",
+            inbound.clone(),
+        );
         let inbound = |status: &'static str, reason: &'static str| {
             inbound.get_or_create_owned(&[("status", status), ("reason", reason)])
         };
@@ -87,15 +91,31 @@ impl Metrics {
             received: inbound("received", ""),
             duplicate: inbound("duplicate", ""),
             rejected: Reason::ALL.iter().map(rejected).collect(),
-            unknown_endpoint: counter(&mut registry, "inbound_unknown_endpoint", "Requests for unknown endpoints"),
+            unknown_endpoint: counter(
+                &mut registry,
+                "inbound_unknown_endpoint",
+                "Requests for unknown endpoints",
+            ),
             events: EventType::ALL.iter().map(events).collect(),
             attempts_succeeded: attempts("success"),
             attempts_failed: attempts("failure"),
             attempt_seconds,
-            deliveries_pending: gauge(&mut registry, "deliveries_pending", "Deliveries that wait for an attempt"),
+            deliveries_pending: gauge(
+                &mut registry,
+                "deliveries_pending",
+                "Deliveries that wait for an attempt",
+            ),
             connections: gauge(&mut registry, "connections", "Open connections"),
-            connections_refused: counter(&mut registry, "connections_refused", "Connections closed over the limit"),
-            connections_stalled: counter(&mut registry, "connections_stalled", "Connections closed for their slowness"),
+            connections_refused: counter(
+                &mut registry,
+                "connections_refused",
+                "Connections closed over the limit",
+            ),
+            connections_stalled: counter(
+                &mut registry,
+                "connections_stalled",
+                "Connections closed for their slowness",
+            ),
             handshakes_failed: counter(&mut registry, "tls_handshakes_failed", "TLS handshakes that failed"),
             registry,
         }
@@ -127,7 +147,11 @@ impl Metrics {
 
     /// A delivery attempt has finished; `ok` where it delivered.
     pub fn attempt(&self, ok: bool, duration_ms: u32) {
-        if ok { self.attempts_succeeded.inc() } else { self.attempts_failed.inc() };
+        if ok {
+            self.attempts_succeeded.inc()
+        } else {
+            self.attempts_failed.inc()
+        };
         self.attempt_seconds.observe(f64::from(duration_ms) / 1_000.0);
     }
 

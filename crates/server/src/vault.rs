@@ -19,7 +19,9 @@ impl std::fmt::Debug for Vault {
 
 /// A sealed value that this master key, or this row, did not seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret cannot be decrypted: the master key in the data folder is not the one that sealed it")]
+#[error(
+    "a stored secret cannot be decrypted: the master key in the data folder is not the one that sealed it"
+)]
 pub struct WrongKey;
 
 impl Vault {
@@ -52,7 +54,8 @@ impl Vault {
         let (nonce, sealed) = sealed.0.split_at_checked(NONCE_LEN).ok_or(WrongKey)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| WrongKey)?;
         let mut bytes = Zeroizing::new(sealed.to_vec());
-        let text = self.key.open_in_place(nonce, Aad::from(id.as_bytes()), &mut bytes).map_err(|_| WrongKey)?;
+        let text =
+            self.key.open_in_place(nonce, Aad::from(id.as_bytes()), &mut bytes).map_err(|_| WrongKey)?;
         std::str::from_utf8(text).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| WrongKey)
     }
 }

@@ -74,10 +74,10 @@ impl SendError {
     }
 }
 
-/// Why there can be no client.
+/// Why nothing can be delivered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ClientError {
+pub enum DeliverError {
     /// The file with further authorities.
     #[error("the certificate authorities in {0} cannot be used: {1}")]
     ExtraCa(PathBuf, String),
@@ -103,7 +103,7 @@ pub(crate) struct Client {
 impl Client {
     /// # Errors
     /// `extra_ca` cannot be read or holds no certificate.
-    pub(crate) fn new(config: &DeliveryConfig) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &DeliveryConfig) -> Result<Self, DeliverError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = &config.extra_ca {
             add_authorities(&mut roots, path)?;
@@ -246,7 +246,10 @@ impl Client {
         let (head, body) = response.into_parts();
         Reply {
             status: head.status.as_u16(),
-            retry_after: head.headers.get(http::header::RETRY_AFTER).map(|value| Bytes::copy_from_slice(value.as_bytes())),
+            retry_after: head
+                .headers
+                .get(http::header::RETRY_AFTER)
+                .map(|value| Bytes::copy_from_slice(value.as_bytes())),
             body: ReplyBody {
                 body,
                 head: Vec::new(),
@@ -298,8 +301,8 @@ impl ReplyBody {
     }
 }
 
-fn add_authorities(roots: &mut RootCertStore, path: &Path) -> Result<(), ClientError> {
-    let unusable = |reason: String| ClientError::ExtraCa(path.to_owned(), reason);
+fn add_authorities(roots: &mut RootCertStore, path: &Path) -> Result<(), DeliverError> {
+    let unusable = |reason: String| DeliverError::ExtraCa(path.to_owned(), reason);
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
     let mut count = 0;
     for certificate in certificates {

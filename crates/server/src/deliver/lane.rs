@@ -67,7 +67,8 @@ impl Lane {
             claiming: None,
             released_since_claim: false,
             due_now: false,
-            overflowed: false,
+            // Until the store has said what it holds.
+            overflowed: true,
             upcoming: BTreeSet::new(),
             more_upcoming: true,
             alarm: None,
@@ -96,7 +97,8 @@ impl Lane {
 
     /// How much to ask of the store: nothing, or at least half of what may be held, so that one claim serves many attempts.
     pub(super) fn room_to_claim(&self) -> Option<usize> {
-        let wants = self.enabled && self.due_now && self.claiming.is_none() && self.held() <= self.held_max() / 2;
+        let wants =
+            self.enabled && self.due_now && self.claiming.is_none() && self.held() <= self.held_max() / 2;
         wants.then(|| self.held_max() - self.held())
     }
 
@@ -208,11 +210,9 @@ impl Lane {
     /// The store's answer: when the first delivery that nobody holds is due.
     pub(super) fn next_due_is(&mut self, next: Option<Moment>, now: Moment) {
         self.more_upcoming = next.is_some();
+        self.overflowed = self.due_now || self.claiming.is_some() || next.is_some_and(|at| at <= now);
         if let Some(at) = next {
             self.due_at(at);
-            if at <= now {
-                self.overflowed = true;
-            }
         }
     }
 
@@ -234,7 +234,8 @@ impl Lane {
         let limit = self.claiming.take().unwrap_or(0);
         let short = deliveries.len() < limit && !self.released_since_claim;
         if !self.enabled {
-            released.extend(deliveries.iter().map(|delivery| delivery.id).filter(|id| !self.held.contains(id)));
+            released
+                .extend(deliveries.iter().map(|delivery| delivery.id).filter(|id| !self.held.contains(id)));
             return false;
         }
         for delivery in deliveries {

@@ -16,7 +16,8 @@ use super::Target;
 const EVENT_ID: HeaderName = HeaderName::from_static("x-agentflow-event-id");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-agentflow-event-type");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-agentflow-attempt");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("AgentFlow-Webhooks/", env!("CARGO_PKG_VERSION")));
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("AgentFlow-Webhooks/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The Standard Webhooks headers' names; the constants are spelled for reading.

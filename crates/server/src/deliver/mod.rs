@@ -14,6 +14,8 @@ mod message;
 mod pool;
 mod schedule;
 mod scheduler;
+#[cfg(test)]
+mod simulation;
 mod target;
 mod worker;
 
@@ -28,7 +30,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub use address::AddressPolicy;
-pub use client::ClientError as DeliverError;
+pub use client::DeliverError;
 pub use target::{Target, TargetError};
 
 use worker::Worker;

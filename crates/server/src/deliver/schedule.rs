@@ -99,7 +99,10 @@ mod tests {
             assert_eq!(after_failure(&schedule(), step, Some(500), None, 0, now()), AttemptOutcome::Dead);
         }
         assert_eq!(after_failure(&[], 0, None, None, 0, now()), AttemptOutcome::Dead);
-        assert_eq!(after_failure(&[0], 0, None, Some(Duration::from_secs(9)), 0, now()), AttemptOutcome::Dead);
+        assert_eq!(
+            after_failure(&[0], 0, None, Some(Duration::from_secs(9)), 0, now()),
+            AttemptOutcome::Dead
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::record::DueDelivery;
 const READ_EVERY: Duration = Duration::from_secs(1);
 
 /// How long due times are believed that nothing has questioned.
-const READ_ANYWAY: Duration = Duration::from_secs(60);
+const READ_ANYWAY: Duration = Duration::from_secs(15);
 
 /// How long to wait after the store refused a claim or a reading.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
@@ -251,6 +251,16 @@ impl Scheduler {
         let due = self.read_due_at.filter(|_| !self.reading_due && !self.reading_destinations);
         let destinations = self.read_destinations_at.filter(|_| !self.reading_destinations);
         [alarm, due, destinations].into_iter().flatten().min()
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    #[cfg(test)]
+    pub(super) fn lane(&self, id: DestinationId) -> Option<&Lane> {
+        self.lanes.get(&id)
     }
 
     fn held_max(&self) -> usize {

@@ -110,7 +110,31 @@ impl Target {
         {
             return Err(TargetError::RefusedAddress);
         }
-        Ok(Self { server_name: server_name(&host)?, path: path(&url)?, host_header: host_header(&url)?, host, port })
+        if url.as_str().len() > Self::URL_BYTES_MAX {
+            return Err(TargetError::TooLong);
+        }
+        Ok(Self {
+            server_name: server_name(&host)?,
+            path: path(&url)?,
+            host_header: host_header(&url)?,
+            host,
+            port,
+        })
+    }
+}
+
+impl Target {
+    /// The URL as requests use it. Its path may be a credential.
+    pub fn url(&self) -> String {
+        format!("https://{}{}", self.host_header.to_str().unwrap_or_default(), self.path)
+    }
+
+    /// The host, where it is written as an address.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.host {
+            TargetHost::Address(address) => Some(address),
+            TargetHost::Name(_) => None,
+        }
     }
 }
 
@@ -135,7 +159,10 @@ fn path(url: &Url) -> Result<Uri, TargetError> {
         None => url.path().to_owned(),
     };
     let parts = path.parse().map_err(|_| TargetError::Malformed)?;
-    Uri::builder().path_and_query::<http::uri::PathAndQuery>(parts).build().map_err(|_| TargetError::Malformed)
+    Uri::builder()
+        .path_and_query::<http::uri::PathAndQuery>(parts)
+        .build()
+        .map_err(|_| TargetError::Malformed)
 }
 
 fn host_header(url: &Url) -> Result<HeaderValue, TargetError> {
@@ -212,9 +239,26 @@ mod tests {
     #[test]
     fn sees_through_every_spelling_of_an_address() {
         for host in [
-            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1", "127.0.0.1.", "0",
-            "\u{ff11}\u{ff12}\u{ff17}.0.0.1", "%31%32%37.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-            "[::ffff:8.8.8.8]", "[64:ff9b::7f00:1]", "169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "192.168.0.1",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "017700000001",
+            "0177.0.0.1",
+            "127.0.0.1.",
+            "0",
+            "\u{ff11}\u{ff12}\u{ff17}.0.0.1",
+            "%31%32%37.0.0.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[::ffff:8.8.8.8]",
+            "[64:ff9b::7f00:1]",
+            "169.254.169.254",
+            "[fd00:ec2::254]",
+            "10.0.0.1",
+            "192.168.0.1",
         ] {
             refused(&format!("https://{host}/"), TargetError::RefusedAddress);
         }
@@ -230,8 +274,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_breaks_the_reader(text in "\\PC*", tail in "[-a-zA-Z0-9.:/?#@%\\[\\]\\\\|^{}<>\"`]*") {
-            let _ = Target::parse(&text, &AddressPolicy::default());
-            let _ = Target::parse(&format!("https://{tail}"), &AddressPolicy::default());
+            for url in [text, format!("https://{tail}")] {
+                if let Ok(target) = Target::parse(&url, &AddressPolicy::default()) {
+                    let again = Target::parse(&target.url(), &AddressPolicy::default()).unwrap();
+                    prop_assert_eq!(again.url(), target.url());
+                    prop_assert_eq!((again.host, again.port), (target.host, target.port));
+                }
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Client, ClientError, Reply, ReplyBody, SendError};
+use super::client::{Client, DeliverError, Reply, ReplyBody, SendError};
 use super::message::Message;
 use super::schedule::{DISABLE_AFTER, after_failure, retry_after};
 use super::scheduler::{Action, Concurrency, Scheduler};
@@ -70,7 +70,7 @@ impl Worker {
         config: &DeliveryConfig,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> Result<Arc<Self>, ClientError> {
+    ) -> Result<Arc<Self>, DeliverError> {
         let concurrency =
             Concurrency { per_destination: config.concurrency_per_destination, overall: config.concurrency };
         let worker = Arc::new(Self {
@@ -178,9 +178,11 @@ impl Worker {
     }
 
     async fn read_destinations(self: Arc<Self>) {
-        let found = self.or_refused(self.store.all_destinations().await, "the destinations could not be read");
+        let found =
+            self.or_refused(self.store.all_destinations().await, "the destinations could not be read");
         let lanes = found.map(|found| {
-            let target = |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
+            let target =
+                |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
             let targets = found.iter().map(|destination| (destination.id, target(destination))).collect();
             *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
             found.iter().map(|destination| (destination.id, destination.enabled)).collect::<Vec<_>>()
@@ -299,7 +301,9 @@ impl Worker {
             tracing::warn!(%error, delivery = %delivery.id, tries, "an attempt could not be recorded yet");
             let hopeless = match error {
                 StoreError::Stopped(_) => true,
-                StoreError::Overloaded | StoreError::DiskFull => self.stopping.is_cancelled() && tries >= RECORD_TRIES,
+                StoreError::Overloaded | StoreError::DiskFull => {
+                    self.stopping.is_cancelled() && tries >= RECORD_TRIES
+                }
                 StoreError::Backend(_) => tries >= RECORD_TRIES,
             };
             if hopeless {
@@ -377,14 +381,17 @@ async fn read_within(body: &mut ReplyBody, limit: Duration) -> bool {
 
 fn attempt_row(number: u32, at: Moment, ended: Moment, sent: Result<Reply, SendError>) -> Attempt {
     let duration_ms = u32::try_from(ended.since(at).as_millis()).unwrap_or(u32::MAX);
-    let row = |status, error, response_head| Attempt { number, at, status, duration_ms, error, response_head };
+    let row =
+        |status, error, response_head| Attempt { number, at, status, duration_ms, error, response_head };
     match sent {
         Err(error) => row(None, Some(format!("{}: {error}", error.code())), None),
         Ok(reply) => {
             let status = reply.status;
             let error = match status {
                 200..300 => None,
-                300..400 => Some(format!("bad_status: The destination answered {status}; redirects are not followed.")),
+                300..400 => Some(format!(
+                    "bad_status: The destination answered {status}; redirects are not followed."
+                )),
                 _ => Some(format!("bad_status: The destination answered {status}.")),
             };
             row(Some(status), error, reply.body.into_head())

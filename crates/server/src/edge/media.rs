@@ -5,7 +5,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 /// Says why the body is not taken for JSON, if it is not: one `Content-Type: application/json`, with `charset=utf-8` as its
 /// only parameter if it has any, and no `Content-Encoding`.
-pub(super) fn check_json(headers: &HeaderMap) -> Result<(), &'static str> {
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), &'static str> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err("The body must be sent as it is, without `Content-Encoding`.");
     }

@@ -33,6 +33,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::body::{BodyBudget, BodyFault, ReadBody, Unread, read};
 use self::connection::{Connections, Http};
+pub(crate) use self::media::check_json;
 use self::service::Requests;
 use self::slots::{Sender, Slots};
 pub use self::tls::{TlsError, TlsSource};

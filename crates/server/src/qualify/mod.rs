@@ -2,6 +2,17 @@
 
 pub mod rules;
 
+mod amounts;
+mod context;
+mod domains;
+mod hints;
+mod keywords;
+mod lexicon;
+mod message;
+mod sheet;
+mod summary;
+mod text;
+
 use agentflow_events::{Outcome, Score};
 use agentflow_lead::Submission;
 

@@ -28,7 +28,10 @@ pub struct EventRow {
 
 impl fmt::Debug for EventRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventRow").field("id", &self.id).field("event_type", &self.event_type).finish_non_exhaustive()
+        f.debug_struct("EventRow")
+            .field("id", &self.id)
+            .field("event_type", &self.event_type)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,11 +6,12 @@ mod lead;
 mod workspace;
 
 pub use delivery::{
-    Attempt, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DisabledReason, DueDelivery, EventRow,
-    FinishedAttempt,
+    Attempt, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DisabledReason, DueDelivery,
+    EventRow, FinishedAttempt,
 };
 pub use inbound::{InboundLogRow, InboundStatus, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
 pub use workspace::{
-    ApiToken, Endpoint, Operator, Role, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings, Workspace,
+    ApiToken, Endpoint, Operator, Role, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings,
+    Workspace,
 };

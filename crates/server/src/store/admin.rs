@@ -7,9 +7,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::id::DestinationId;
-use crate::record::{
-    ApiToken, AuditRow, Destination, Endpoint, Operator, SecretDirection, SecretRow, Settings, Workspace,
-};
+use crate::record::{ApiToken, AuditRow, Destination, Endpoint, Operator, SecretRow, Settings, Workspace};
 
 /// Everything a new workspace begins with, in one transaction.
 #[derive(Clone)]
@@ -88,12 +86,4 @@ pub trait AdminStore: Send + Sync + 'static {
     /// One small step of upkeep: forgets bodies, keys, secrets and rejected log rows that are past their time, deletes
     /// closed leads past their workspace's retention. Bounded work; answers whether more is left.
     async fn upkeep(&self, now: Moment, rejected_log_kept: Duration) -> Result<bool, StoreError>;
-}
-
-/// Which direction a secret has, told apart where two are stored.
-pub(crate) fn present(secrets: &[SecretRow], workspace: WorkspaceId, direction: SecretDirection) -> Vec<&SecretRow> {
-    let mut rows: Vec<&SecretRow> =
-        secrets.iter().filter(|row| row.workspace_id == workspace && row.direction == direction).collect();
-    rows.sort_by_key(|row| (row.expires_at.is_some(), std::cmp::Reverse(row.created_at)));
-    rows
 }

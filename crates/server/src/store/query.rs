@@ -83,7 +83,11 @@ pub trait QueryStore: Send + Sync + 'static {
     async fn lead(&self, workspace: WorkspaceId, id: LeadId) -> Result<Option<Lead>, StoreError>;
 
     /// The submissions of a lead, oldest first.
-    async fn submissions(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<StoredSubmission>, StoreError>;
+    async fn submissions(
+        &self,
+        workspace: WorkspaceId,
+        id: LeadId,
+    ) -> Result<Vec<StoredSubmission>, StoreError>;
 
     /// The events of a lead, oldest first.
     async fn lead_events(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<EventRow>, StoreError>;

@@ -1,9 +1,22 @@
 //! Every setting and limit of the process, checked once, here. Settings of a workspace are in the store.
+//!
+//! A setting is a flag, an `AGENTFLOW_…` variable or a key of the TOML file; the first of these that names it wins, and
+//! where none does the default stands. [`settings`] is the table of all of them, [`sources`] reads them.
+
+mod settings;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use sources::{ConfigError, Flags, Loaded, load};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+
+use crate::telemetry::LogFormat;
 
 /// The process's settings, all checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +35,23 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// Limits.
     pub limits: Limits,
+    /// What the log says, and how.
+    pub log: LogConfig,
+}
+
+/// What the log says, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A filter such as `info` or `agentflow_server=debug,warn`; `RUST_LOG` counts where the setting is not set.
+    pub filter: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::default() }
+    }
 }
 
 /// Certificate chain and key, PEM files. Either both or, for trying things out, neither.
@@ -119,6 +149,7 @@ impl Default for Config {
             store: StoreUrl::Sqlite(PathBuf::from("agentflow.db")),
             delivery: DeliveryConfig::default(),
             limits: Limits::default(),
+            log: LogConfig::default(),
         }
     }
 }

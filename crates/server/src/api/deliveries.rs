@@ -1,0 +1,159 @@
+//! Deliveries with their attempts, and sending them again.
+
+use std::sync::Arc;
+
+use agentflow_events::{EventId, EventType, LeadId, Moment};
+use agentflow_lead::FieldCode;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::auth::{Caller, Decides, Reads};
+use super::form::Form;
+use super::query::{Named, PageJson, Params, bad};
+use super::{App, Reply, id, not_found};
+use crate::id::{DeliveryId, DestinationId};
+use crate::record::{Attempt, Delivery, DeliveryState};
+use crate::reply::{self, Problem};
+use crate::store::{DeliveryFilter, ResendFilter};
+
+#[derive(Serialize)]
+struct DeliveryJson {
+    id: DeliveryId,
+    event_id: EventId,
+    event_type: EventType,
+    lead_id: LeadId,
+    destination_id: DestinationId,
+    state: DeliveryState,
+    created_at: Moment,
+    next_attempt_at: Option<Moment>,
+    /// Lists leave them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptJson>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct AttemptJson {
+    number: u32,
+    at: Moment,
+    status: Option<u16>,
+    duration_ms: u32,
+    error: Option<String>,
+    response_head: Option<String>,
+}
+
+impl From<Attempt> for AttemptJson {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { number, at, status, duration_ms, error, response_head } = attempt;
+        Self { number, at, status, duration_ms, error, response_head }
+    }
+}
+
+impl DeliveryJson {
+    fn row(delivery: Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            event_id: delivery.event_id,
+            event_type: delivery.event_type,
+            lead_id: delivery.lead_id,
+            destination_id: delivery.destination_id,
+            state: delivery.state,
+            created_at: delivery.created_at,
+            next_attempt_at: delivery.next_attempt_at,
+            attempts: None,
+        }
+    }
+
+    fn whole(mut delivery: Delivery) -> Self {
+        let attempts = std::mem::take(&mut delivery.attempts).into_iter().map(AttemptJson::from).collect();
+        Self { attempts: Some(attempts), ..Self::row(delivery) }
+    }
+}
+
+const STATES: &str = "pending, delivered, dead, cancelled or superseded";
+const TYPES: &str = "lead.qualified, lead.rejected or lead.review_requested";
+
+pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
+    params.only(&["state", "destination", "event", "event_type", "cursor", "limit"])?;
+    let filter = DeliveryFilter {
+        state: params.parsed("state", STATES, DeliveryState::from_name)?,
+        destination: params.parsed("destination", "a destination's id", |text| text.parse().ok())?,
+        event: params.parsed("event", "an event's id", |text| text.parse().ok())?,
+        event_type: params.parsed("event_type", TYPES, |text| text.parse().ok())?,
+    };
+    let page = app.store.deliveries(caller.workspace_id, &filter, params.page()?).await?;
+    Ok(reply::ok(PageJson::new(page, DeliveryJson::row)))
+}
+
+pub(super) async fn one(State(app): State<Arc<App>>, Reads(caller): Reads, Named(delivery): Named) -> Reply {
+    Ok(reply::ok(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
+}
+
+async fn find(app: &App, caller: &Caller, delivery: &str) -> Result<Delivery, Problem> {
+    let delivery_id = id(delivery, "delivery")?;
+    app.store.delivery(caller.workspace_id, delivery_id).await?.ok_or_else(|| not_found("delivery"))
+}
+
+pub(super) async fn resend_one(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    Named(delivery): Named,
+    form: Form,
+) -> Reply {
+    form.finish()?;
+    let found = find(&app, &caller, &delivery).await?;
+    let count = resend(&app, &caller, ResendFilter::One(found.id), false).await?;
+    if count == 0 {
+        return Err(bad("The delivery's destination was deleted; there is nowhere to send it.".to_owned()));
+    }
+    app.store.audit(app.audit(&caller, "delivery.resend", found.id)).await?;
+    Ok(reply::accepted(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
+}
+
+pub(super) async fn resend_matching(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    mut form: Form,
+) -> Reply {
+    #[derive(Serialize)]
+    struct CountJson {
+        count: u64,
+        dry_run: bool,
+    }
+    let filter = DeliveryFilter {
+        state: word(&mut form, "state", STATES, DeliveryState::from_name),
+        destination: word(&mut form, "destination", "a destination's id", |text| text.parse().ok()),
+        event: None,
+        event_type: word(&mut form, "event_type", TYPES, |text| text.parse().ok()),
+    };
+    let dry_run: Option<bool> = form.optional("dry_run", "true or false");
+    form.finish()?;
+    let dry_run = dry_run.unwrap_or(false);
+    let count = resend(&app, &caller, ResendFilter::Matching(filter), dry_run).await?;
+    if !dry_run {
+        app.store.audit(app.audit(&caller, "deliveries.resend", count)).await?;
+    }
+    Ok(reply::accepted(CountJson { count, dry_run }))
+}
+
+async fn resend(app: &App, caller: &Caller, filter: ResendFilter, dry_run: bool) -> Result<u64, Problem> {
+    let count = app.store.resend(caller.workspace_id, filter, app.clock.now(), dry_run).await?;
+    if count > 0 && !dry_run {
+        app.deliver.wake();
+    }
+    Ok(count)
+}
+
+/// A field that holds one of a few words, or null for any.
+fn word<T>(
+    form: &mut Form,
+    field: &'static str,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let text = form.optional::<Option<String>>(field, "a string or null").flatten()?;
+    let parsed = parse(&text);
+    if parsed.is_none() {
+        form.refuse(field, FieldCode::InvalidFormat, format!("must be {expected}"));
+    }
+    parsed
+}

@@ -1,0 +1,136 @@
+//! Query strings and pages. A parameter that is not known, given twice, or wrong is refused rather than passed over: a
+//! mistyped filter must not answer everything.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use http::request::Parts;
+use serde::Serialize;
+
+use super::App;
+use crate::reason::Reason;
+use crate::reply::Problem;
+use crate::store::{Cursor, Page, PageRequest};
+
+/// A request's parameters; those without a value count as absent.
+pub(super) struct Params(Vec<(String, String)>);
+
+impl FromRequestParts<Arc<App>> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Problem> {
+        let Query(mut pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| Problem::new(Reason::BadRequest, "The query is not made of `name=value` pairs."))?;
+        pairs.retain(|(_, value)| !value.is_empty());
+        Ok(Self(pairs))
+    }
+}
+
+impl Params {
+    const LIMIT: usize = 50;
+    const LIMIT_MAX: usize = 100;
+
+    /// Refuses parameters that are not among `known`, and repeated ones.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        for (at, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(bad(format!("There is no parameter {:?} here; there are: {known}.", clip(name))));
+            }
+            if self.0[..at].iter().any(|(earlier, _)| earlier == name) {
+                return Err(bad(format!("The parameter `{name}` is given twice.")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameter's text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameter as `parse` reads it; `expected` completes "must be …".
+    pub(super) fn parsed<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        parse(text).map(Some).ok_or_else(|| bad(format!("`{name}` must be {expected}.")))
+    }
+
+    /// Which page is asked for, by `cursor` and `limit`.
+    pub(super) fn page(&self) -> Result<PageRequest, Problem> {
+        let cursor = self.parsed("cursor", "a `next_cursor` of the page before", read_cursor)?;
+        let limit = self.parsed("limit", "a whole number from 1 to 100", |text| {
+            text.parse().ok().filter(|limit| (1..=Self::LIMIT_MAX).contains(limit))
+        })?;
+        Ok(PageRequest { cursor, limit: limit.unwrap_or(Self::LIMIT) })
+    }
+}
+
+/// What a path names, where it names one thing.
+pub(super) struct Named(pub(super) String);
+
+impl FromRequestParts<Arc<App>> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let named = Path::<String>::from_request_parts(parts, app).await;
+        named
+            .map(|Path(text)| Self(text))
+            .map_err(|_| Problem::new(Reason::NotFound, "The path names nothing: it is not text."))
+    }
+}
+
+/// A page on the wire.
+#[derive(Serialize)]
+pub(super) struct PageJson<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<T> PageJson<T> {
+    /// The page with each row as it is shown.
+    pub(super) fn new<R>(page: Page<R>, show: impl FnMut(R) -> T) -> Self {
+        let next_cursor = page.next_cursor.map(write_cursor);
+        Self { items: page.items.into_iter().map(show).collect(), next_cursor }
+    }
+}
+
+/// Opaque to callers: the store's order, under a letter that tells this form from later ones.
+pub(super) fn write_cursor(Cursor(place): Cursor) -> String {
+    format!("a{place:x}")
+}
+
+fn read_cursor(text: &str) -> Option<Cursor> {
+    let digits = text.strip_prefix('a')?;
+    // `from_str_radix` would take a sign.
+    let plain = !digits.is_empty() && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    plain.then(|| u64::from_str_radix(digits, 16).ok())?.map(|place| Cursor(place.cast_signed()))
+}
+
+pub(super) fn bad(detail: String) -> Problem {
+    Problem::new(Reason::BadRequest, detail)
+}
+
+/// Foreign text on its way into a sentence.
+pub(super) fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cursor, read_cursor, write_cursor};
+
+    #[test]
+    fn a_cursor_comes_back_as_it_was() {
+        for place in [0, 1, 255, i64::MAX, -1, i64::MIN] {
+            assert_eq!(read_cursor(&write_cursor(Cursor(place))), Some(Cursor(place)));
+        }
+        for refused in ["", "a", "1", "a-1", "a+1", "aG", "a11111111111111111"] {
+            assert_eq!(read_cursor(refused), None, "{refused}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Arguments and environment to a [`Config`], then the server or `init`; ends with an exit code.
+//!
+//! 0: done, or stopped by a signal and drained. 1: could not start, or the store failed. 2: a wrong argument or setting, or
+//! `init` on a folder that exists.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use agentflow_server::clock::Clock;
+use agentflow_server::config::{self, Config, Flags};
+use agentflow_server::server::Server;
+use agentflow_server::setup::{self, FirstStart};
+use agentflow_server::telemetry::log_to_stderr;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Receives signed leads, qualifies them, and delivers signed events.
+///
+/// Every setting is also an AGENTFLOW_… environment variable and a key of the TOML file; a flag wins over a variable, a
+/// variable over the file.
+#[derive(Parser)]
+#[command(name = "agentflow-server", version)]
+struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes the data folder without serving, and prints its addresses and credentials once
+    Init {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// One line for the user, and the exit code.
+struct Failure(String, u8);
+
+impl Failure {
+    fn usage(line: impl ToString) -> Self {
+        Self(line.to_string(), 2)
+    }
+
+    fn start(line: impl ToString) -> Self {
+        Self(line.to_string(), 1)
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(line, code)) => {
+            // The reader may be gone; the code tells the rest.
+            writeln!(std::io::stderr(), "agentflow-server: {line}").ok();
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => return Err(Failure::usage(one_line(&error))),
+        Err(help) => {
+            help.print().ok();
+            return Ok(());
+        }
+    };
+    let config = load(&arguments.flags)?;
+    log_to_stderr(&config.log.filter, config.log.format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::start)?;
+    runtime.block_on(async {
+        match arguments.command {
+            Some(Command::Init { json }) => init(config, json).await,
+            None => serve(config).await,
+        }
+    })
+}
+
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    format!("{}; see --help", first.strip_prefix("error: ").unwrap_or(first))
+}
+
+fn load(flags: &Flags) -> Result<Config, Failure> {
+    // A variable that is not text is not one of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment: Vec<(String, String)> = environment.collect();
+    let from_environment =
+        || environment.iter().find(|(name, value)| name == Flags::CONFIG_VARIABLE && !value.is_empty());
+    let path = flags.config.clone().or_else(|| from_environment().map(|(_, path)| path.into()));
+    let file = match &path {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|fault| {
+                Failure::usage(format!("--config: cannot read {}: {fault}", path.display()))
+            })?;
+            Some((path.to_string_lossy(), text))
+        }
+        None => None,
+    };
+    let file = file.as_ref().map(|(name, text)| (name.as_ref(), text.as_str()));
+    let loaded = config::load(flags, environment.iter().cloned(), file).map_err(Failure::usage)?;
+    for name in loaded.passed_over {
+        writeln!(std::io::stderr(), "agentflow-server: {name} is no setting of the server; passed over").ok();
+    }
+    Ok(loaded.config)
+}
+
+async fn init(config: Config, json: bool) -> Result<(), Failure> {
+    setup::check_is_new(&config).map_err(Failure::usage)?;
+    let base_url = setup::base_url(&config, config.listen.port());
+    let home = setup::open(&config, &base_url, &Clock::system()).await.map_err(Failure::start)?;
+    home.store.close().await;
+    let Some(first_start) = home.untold else {
+        return Err(Failure::usage("the store has workspaces already; start the server with it"));
+    };
+    let text =
+        if json { first_start.to_json() + "\n" } else { first_start.to_text(setup::is_self_signed(&config)) };
+    print(&text).map_err(Failure::start)?;
+    FirstStart::told(&config.data_dir).map_err(Failure::start)
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::start)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::start)?;
+    let (data_dir, self_signed) = (config.data_dir.clone(), setup::is_self_signed(&config));
+    let server = Server::start(config, Clock::system()).await.map_err(Failure::start)?;
+    if let Some(first_start) = server.untold() {
+        if std::io::stdout().is_terminal() {
+            print(&first_start.to_text(self_signed)).map_err(Failure::start)?;
+            FirstStart::told(&data_dir).map_err(Failure::start)?;
+        } else {
+            let path = first_start.tell_in_a_file(&data_dir, self_signed).map_err(Failure::start)?;
+            print(&format!("first start: addresses and credentials are in {}\n", path.display()))
+                .map_err(Failure::start)?;
+        }
+    }
+    tracing::info!(address = %server.local_addr(), data_dir = %data_dir.display(), "listening");
+    print(&format!("listening on {}\n", server.base_url())).ok();
+
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests and attempts in flight finish; a second signal ends at once");
+        stop.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    server.run(shutdown).await.map_err(Failure::start)
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}

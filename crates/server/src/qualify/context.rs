@@ -1,0 +1,163 @@
+//! All that is known of a lead beside its message: address, company, source, additional fields.
+
+use agentflow_lead::{RawValue, Submission};
+
+use super::amounts::Currency;
+use super::domains::{self, DomainClass, Mailbox};
+use super::lexicon::{Found, Group, look_up};
+use super::sheet::{self, Sheet};
+use super::text::{beginning, fold, fold_into};
+use super::{hints, keywords::Keywords};
+use crate::record::ScoringRules;
+
+/// Bytes read of one additional field, and of all of them together.
+const FIELD_BYTES_MAX: usize = 1_024;
+const FIELDS_BYTES_MAX: usize = 8_192;
+/// Additional fields looked at.
+const FIELDS_MAX: usize = 256;
+/// Bytes read of a company, a source or a name; four a character, so all of it.
+const LABEL_BYTES_MAX: usize = 800;
+/// Preferred sources read from the settings.
+const SOURCES_MAX: usize = 200;
+
+/// Between texts that no phrase may span.
+const SEAM: &str = "\u{1}";
+
+/// Notes the signals of everything but the message.
+pub(super) fn note(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules, keywords: &mut Keywords<'_>) {
+    let class = note_address(sheet, lead, rules);
+    let mut searched = String::new();
+    if let Some(company) = &lead.company {
+        sheet.note(&sheet::COMPANY_NAMED);
+        fold_into(&mut searched, beginning(company, LABEL_BYTES_MAX));
+        if class == DomainClass::Business && domains::is_company_of(&searched, lead.email.domain()) {
+            sheet.note(&sheet::COMPANY_MATCHES_DOMAIN);
+        }
+    }
+    note_source(sheet, lead.source.as_deref(), rules);
+    note_fields(sheet, lead, &mut searched);
+    keywords.note_found(sheet, &searched);
+    sheet.limit(&sheet::CONTEXT_LIMIT, 6, 75);
+}
+
+fn note_address(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules) -> DomainClass {
+    let class = domains::classify(lead.email.domain(), &rules.disposable_domains);
+    sheet.note(match class {
+        DomainClass::Business => &sheet::BUSINESS_DOMAIN,
+        DomainClass::FreeMail => &sheet::FREE_MAIL_DOMAIN,
+        DomainClass::Disposable => &sheet::DISPOSABLE_DOMAIN,
+    });
+    match domains::mailbox(lead.email.identity()) {
+        Mailbox::Personal => {}
+        Mailbox::Role => sheet.note(&sheet::ROLE_ADDRESS),
+        Mailbox::NoReply => sheet.note(&sheet::NO_REPLY_ADDRESS),
+    }
+    if ["http://", "https://", "www."].iter().any(|link| lead.name.contains(link)) {
+        sheet.note(&sheet::LINK_IN_NAME);
+    }
+    class
+}
+
+fn note_source(sheet: &mut Sheet, source: Option<&str>, rules: &ScoringRules) {
+    let Some(source) = source else { return };
+    let source = fold(source, LABEL_BYTES_MAX);
+    let is_source =
+        |preferred: &String| !source.trim().is_empty() && fold(preferred, LABEL_BYTES_MAX) == source;
+    let found = look_up(&source);
+    if rules.preferred_sources.iter().take(SOURCES_MAX).any(is_source) {
+        sheet.note(&sheet::SOURCE_PREFERRED);
+    } else if found.has(Group::SourceWeak) {
+        sheet.note(&sheet::SOURCE_WEAK);
+    } else if found.has(Group::SourceStrong) {
+        sheet.note(&sheet::SOURCE_STRONG);
+    }
+}
+
+/// Notes what the fields with known names say, and appends every field's text to `searched`.
+fn note_fields(sheet: &mut Sheet, lead: &Submission, searched: &mut String) {
+    let mut bytes_left = FIELDS_BYTES_MAX;
+    for (key, value) in lead.fields.iter().take(FIELDS_MAX) {
+        let text = text_of(value, FIELD_BYTES_MAX.min(bytes_left));
+        bytes_left -= text.len().min(bytes_left);
+        if text.is_empty() {
+            continue;
+        }
+        searched.push_str(SEAM);
+        let start = searched.len();
+        fold_into(searched, &text);
+        note_field(sheet, key, &text, &searched[start..]);
+    }
+}
+
+fn note_field(sheet: &mut Sheet, key: &str, text: &str, folded: &str) {
+    if folded.trim().is_empty() {
+        return;
+    }
+    let key: String = beginning(key, 64).chars().filter(char::is_ascii_alphanumeric).collect();
+    match key.to_ascii_lowercase().as_str() {
+        key if key.contains("budget") => note_budget(sheet, text, folded),
+        key if ["timeline", "timeframe", "urgency"].iter().any(|name| key.contains(name)) => {
+            hints::note_timeline(sheet, look_up(folded));
+        }
+        "employees" | "numberofemployees" | "employeecount" | "companysize" | "teamsize" | "headcount"
+        | "seats" | "users" => {
+            note_size(sheet, text);
+        }
+        "phone" | "phonenumber" | "telephone" | "tel" | "mobile" => {
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            if (6..=20).contains(&digits) {
+                note_once(sheet, &sheet::PHONE_GIVEN);
+            }
+        }
+        "jobtitle" | "title" | "role" | "position" => note_job_title(sheet, look_up(folded)),
+        _ => {}
+    }
+}
+
+fn note_budget(sheet: &mut Sheet, text: &str, folded: &str) {
+    let says_none = matches!(folded.trim(), "0" | "none" | "no" | "false" | "n a" | "nothing");
+    if says_none {
+        hints::note_no_budget(sheet);
+    } else {
+        hints::note_budget(sheet, text, look_up(folded), Currency::Implied);
+    }
+}
+
+fn note_size(sheet: &mut Sheet, text: &str) {
+    if sheet.has(&sheet::COMPANY_SIZE_LARGE) || sheet.has(&sheet::COMPANY_SIZE_MEDIUM) {
+        return;
+    }
+    match super::amounts::largest(text, Currency::Implied) {
+        Some(50..) => sheet.note(&sheet::COMPANY_SIZE_LARGE),
+        Some(10..) => sheet.note(&sheet::COMPANY_SIZE_MEDIUM),
+        _ => {}
+    }
+}
+
+fn note_job_title(sheet: &mut Sheet, found: Found) {
+    if sheet.count("job_title") > 0 {
+        return;
+    }
+    if found.has(Group::NotABuyer) {
+        sheet.note(&sheet::JOB_TITLE_NOT_A_BUYER);
+    } else if found.has(Group::DecisionMaker) {
+        sheet.note(&sheet::JOB_TITLE_DECIDES);
+    }
+}
+
+fn note_once(sheet: &mut Sheet, kind: &sheet::Kind) {
+    if !sheet.has(kind) {
+        sheet.note(kind);
+    }
+}
+
+/// A JSON value as text: a string's content, nothing for null, anything else as it was sent.
+fn text_of(value: &RawValue, bytes_max: usize) -> String {
+    let json = value.get();
+    if json == "null" {
+        return String::new();
+    }
+    let text =
+        if json.len() <= 2 * FIELD_BYTES_MAX { serde_json::from_str::<String>(json).ok() } else { None };
+    beginning(text.as_deref().unwrap_or(json), bytes_max).to_owned()
+}

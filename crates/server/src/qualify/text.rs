@@ -1,0 +1,66 @@
+//! Folding: the form of a text in which words are looked for.
+
+/// Folds the first `bytes_max` bytes of `text`: letters in lower case, everything but letters, digits and combining
+/// marks one space, and a space at either end, so that ` word ` finds a whole word.
+pub(super) fn fold(text: &str, bytes_max: usize) -> String {
+    let text = beginning(text, bytes_max);
+    let mut folded = String::with_capacity(text.len() + 2);
+    fold_into(&mut folded, text);
+    folded
+}
+
+/// Appends the folded `text`.
+pub(super) fn fold_into(folded: &mut String, text: &str) {
+    folded.push(' ');
+    for character in text.chars() {
+        if character.is_ascii() {
+            if character.is_ascii_alphanumeric() {
+                folded.push(character.to_ascii_lowercase());
+                continue;
+            }
+        } else if character.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&character) {
+            folded.extend(character.to_lowercase());
+            continue;
+        }
+        if !folded.ends_with(' ') {
+            folded.push(' ');
+        }
+    }
+    if !folded.ends_with(' ') {
+        folded.push(' ');
+    }
+}
+
+/// The first `bytes_max` bytes or a few less, never half a character.
+pub(super) fn beginning(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
+/// Whether a character belongs to a script that is written without spaces between words.
+pub(super) fn is_unspaced(character: char) -> bool {
+    matches!(character, '\u{0e00}'..='\u{0eff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{beginning, fold};
+
+    #[test]
+    fn folds_case_and_punctuation() {
+        assert_eq!(fold("We're  EVALUATING—Zürich's\tÉcole!", 100), " we re evaluating zürich s école ");
+        assert_eq!(fold("", 100), " ");
+        assert_eq!(fold("!?", 100), " ");
+        assert_eq!(fold("ΣΊΣΥΦΟΣ 営業", 100), " σίσυφοσ 営業 ");
+    }
+
+    #[test]
+    fn cuts_at_a_character() {
+        assert_eq!(beginning("aé", 2), "a");
+        assert_eq!(beginning("aé", 3), "aé");
+        assert_eq!(beginning("é", 0), "");
+    }
+}

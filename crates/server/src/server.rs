@@ -1,0 +1,175 @@
+//! Puts the stages together, runs them, and takes them down in order.
+//!
+//! Up: listener, data folder, directory, delivery, intake and API. Down: no new connections, requests in flight finish,
+//! no new attempts, attempts in flight are recorded, the store closes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::{Deliver, DeliverError};
+use crate::directory::{Directory, DirectoryError};
+use crate::edge::{self, Edge};
+use crate::intake::{Dispatch, Intake};
+use crate::qualify::rules::Rules;
+use crate::review::Review;
+use crate::setup::{self, FirstStart, SetupError};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("listen: cannot listen on {address}: {fault}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        fault: io::Error,
+    },
+    /// The data folder.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// Workspaces and credentials.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Delivery.
+    #[error("delivery: {0}")]
+    Deliver(#[from] DeliverError),
+}
+
+/// Why a running server ended by itself: its store can no longer be trusted to write.
+#[derive(Debug, thiserror::Error)]
+#[error("the store has failed: {0}")]
+pub struct StoreFailed(pub String);
+
+/// A server that listens; nothing is answered until it [runs](Self::run).
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    base_url: String,
+    untold: Option<FirstStart>,
+    edge: Edge,
+    router: axum::Router,
+    store: Arc<dyn Store>,
+    deliver: Arc<Deliver>,
+    clock: Clock,
+}
+
+impl Server {
+    /// How often the store is tended.
+    const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+    /// How long rows of refused requests are kept.
+    const REJECTED_LOG_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+    /// Takes the address, opens the data folder (makes it, the first time) and starts to deliver what is due.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let fault = |fault| StartError::Listen { address: config.listen, fault };
+        let listener = TcpListener::bind(config.listen).await.map_err(fault)?;
+        let local_addr = listener.local_addr().map_err(fault)?;
+        let base_url = setup::base_url(&config, local_addr.port());
+        let home = setup::open(&config, &base_url, &clock).await?;
+
+        let (store, vault) = (home.store, home.vault);
+        let metrics = Arc::new(Metrics::new());
+        let directory = Arc::new(Directory::open(Arc::clone(&store), Arc::clone(&vault), clock.now()).await?);
+        let deliver = Deliver::start(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            &config.delivery,
+            clock.clone(),
+            Arc::clone(&metrics),
+        )?;
+        let dispatch: Arc<dyn Dispatch> = Arc::clone(&deliver) as Arc<dyn Dispatch>;
+        let intake = Arc::new(Intake::new(
+            Arc::clone(&store),
+            Arc::new(Rules),
+            Arc::clone(&dispatch),
+            clock.clone(),
+            Arc::clone(&metrics),
+            config.limits.requests_per_second,
+        ));
+        let review = Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics));
+        let inbound =
+            edge::inbound::router(intake, Arc::clone(&directory), &config.limits, Arc::clone(&metrics));
+        let app = api::App::new(api::Parts {
+            store: Arc::clone(&store),
+            directory,
+            deliver: Arc::clone(&deliver),
+            review,
+            vault,
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+            base_url: base_url.clone(),
+        });
+        let router = api::router(app).merge(inbound);
+        let edge = Edge { limits: config.limits, tls: home.tls, metrics };
+        Ok(Self { listener, local_addr, base_url, untold: home.untold, edge, router, store, deliver, clock })
+    }
+
+    /// Where the server listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Where senders reach it.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// What the data folder's owner has not been told yet; see [`FirstStart::told`].
+    pub fn untold(&self) -> Option<&FirstStart> {
+        self.untold.as_ref()
+    }
+
+    /// Serves until `shutdown`, then drains.
+    ///
+    /// # Errors
+    /// The store failed; everything was stopped at once, and nothing was acknowledged that is not stored.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreFailed> {
+        let Self { listener, edge, router, store, deliver, clock, .. } = self;
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&store), clock));
+        let served = tokio::select! {
+            () = edge.serve(listener, router, shutdown) => Ok(()),
+            why = store.failed() => Err(StoreFailed(why)),
+        };
+        upkeep.abort();
+        // Aborted in the midst of an upkeep step, which is a transaction of the store's own; it has ended by now or never runs.
+        upkeep.await.ok();
+        deliver.stop().await;
+        store.close().await;
+        served
+    }
+}
+
+/// Tends the store in small steps, so that nothing else waits long for one.
+async fn upkeep(store: Arc<dyn Store>, clock: Clock) {
+    let mut ticks = interval(Server::UPKEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        loop {
+            match store.upkeep(clock.now(), Server::REJECTED_LOG_KEPT).await {
+                Ok(true) => tokio::task::yield_now().await,
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the store could not be tended; trying again in a minute");
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a new folder's owner is told once: addresses and credentials.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use agentflow_events::WorkspaceId;
+use serde::{Deserialize, Serialize};
+
+use super::{SetupError, files};
+
+/// Everything in the clear that was minted for a new folder. No `Debug`: nearly all of it is secret.
+///
+/// Serialises to the object that `init --json` prints.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstStart {
+    /// The first workspace.
+    pub workspace_id: WorkspaceId,
+    /// Where leads are sent.
+    pub inbound_url: String,
+    /// Senders sign leads with it.
+    pub inbound_secret: String,
+    /// The server signs events with it.
+    pub outbound_secret: String,
+    /// The management API.
+    pub api_url: String,
+    /// A bearer token for it, with every right.
+    pub api_token: String,
+    /// The dashboard.
+    pub dashboard_url: String,
+    /// Its first admin.
+    pub admin_email: String,
+    /// The admin's password.
+    pub admin_password: String,
+    /// The certificate that the server shows.
+    pub certificate_path: PathBuf,
+}
+
+impl FirstStart {
+    const PENDING: &str = "first-start.json";
+    const TEXT: &str = "first-start.txt";
+
+    /// Marks a new folder, so that a founding that is broken off can be told from a folder in use.
+    pub(super) fn begin(folder: &Path) -> Result<(), SetupError> {
+        files::write(&folder.join(Self::PENDING), b"")
+    }
+
+    /// Whether the folder's founding was broken off, or has not been told yet.
+    pub(super) fn is_pending(folder: &Path) -> bool {
+        folder.join(Self::PENDING).exists()
+    }
+
+    /// What was kept and not told yet.
+    pub(super) fn pending(folder: &Path) -> Result<Option<Self>, SetupError> {
+        let path = folder.join(Self::PENDING);
+        match fs::read(&path) {
+            Ok(json) if json.is_empty() => Ok(None),
+            Ok(json) => {
+                let read =
+                    serde_json::from_slice(&json).map_err(|fault| files::file_fault(&path, fault.into()))?;
+                Ok(Some(read))
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(files::file_fault(&path, fault)),
+        }
+    }
+
+    /// Keeps it (0600) until it was told.
+    pub(super) fn keep(&self, folder: &Path) -> Result<(), SetupError> {
+        let json = serde_json::to_vec(self).expect("texts always serialise");
+        files::write(&folder.join(Self::PENDING), &json)
+    }
+
+    /// Forgets it, once it was told.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn told(folder: &Path) -> Result<(), SetupError> {
+        files::remove(&folder.join(Self::PENDING))
+    }
+
+    /// Writes the text into `first-start.txt` (0600) of the folder and forgets the rest; answers the file's path.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn tell_in_a_file(&self, folder: &Path, self_signed: bool) -> Result<PathBuf, SetupError> {
+        let path = folder.join(Self::TEXT);
+        files::write(&path, self.to_text(self_signed).as_bytes())?;
+        Self::told(folder)?;
+        Ok(super::absolute(&path))
+    }
+
+    /// The object that `init --json` prints.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("texts always serialise")
+    }
+
+    /// For people, with a command that sends a first lead. `self_signed`: the command must be told to trust the certificate.
+    pub fn to_text(&self, self_signed: bool) -> String {
+        let mut text = String::from("AgentFlow is set up. This is shown once; keep it in a safe place.\n\n");
+        for (name, value) in [
+            ("Inbound URL", self.inbound_url.as_str()),
+            ("Inbound secret", &self.inbound_secret),
+            ("Outbound secret", &self.outbound_secret),
+            ("API", &self.api_url),
+            ("API token", &self.api_token),
+            ("Dashboard", &self.dashboard_url),
+            ("Admin", &self.admin_email),
+            ("Password", &self.admin_password),
+            ("Certificate", &self.certificate_path.to_string_lossy()),
+            ("Workspace", &self.workspace_id.to_string()),
+        ] {
+            writeln!(text, "  {name:<16} {value}").expect("a String takes all that is written to it");
+        }
+        text.push_str("\nSend a first signed lead, in a shell on this machine:\n\n");
+        text.push_str(&self.curl_line(self_signed));
+        text.push('\n');
+        text
+    }
+
+    /// One line for bash that signs a lead with openssl and sends it with curl. In parentheses, so that the secret stays in
+    /// no variable of the shell.
+    fn curl_line(&self, self_signed: bool) -> String {
+        const BODY: &str = r#"{"name":"Jordan Ellis","email":"jordan.ellis@stacklane.co","company":"Stacklane","message":"We want to roll out to 40 seats this quarter. Can we talk about pricing?","source":"website_contact_form"}"#;
+        let trust = if self_signed {
+            format!(" --cacert {}", quoted(&self.certificate_path.to_string_lossy()))
+        } else {
+            String::new()
+        };
+        format!(
+            "(secret={secret}; body={body}; time=$(date +%s); \
+             mac=$(printf '%s.%s' \"$time\" \"$body\" | openssl dgst -sha256 -hmac \"$secret\" | awk '{{print $NF}}'); \
+             curl -sS{trust} -H 'Content-Type: application/json' \
+             -H \"X-AgentFlow-Timestamp: $time\" -H \"X-AgentFlow-Signature: sha256=$mac\" \
+             --data-binary \"$body\" {url}; echo)",
+            secret = quoted(&self.inbound_secret),
+            body = quoted(BODY),
+            url = quoted(&self.inbound_url),
+        )
+    }
+}
+
+/// A word of a shell, whatever it holds.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

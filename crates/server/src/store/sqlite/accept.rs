@@ -1,0 +1,250 @@
+//! Accepting a request and deciding a lead, inside the writer's transaction.
+
+use agentflow_events::{LeadId, Moment};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, blob};
+use super::writer::Tx;
+use crate::directory::sha256;
+use crate::id::mint;
+use crate::record::{AuditRow, DueDelivery, EventRow, InboundStatus};
+use crate::store::{Accept, Accepted, Basis, Decide, Decided, LeadWrite, Seen, SeenQuery};
+
+/// A body is unique at its endpoint, so the endpoint is part of the key.
+fn body_key(endpoint: &[u8], digest: &[u8; 32]) -> [u8; 32] {
+    sha256(&[endpoint, digest.as_slice()].concat())
+}
+
+/// Looks for an earlier acceptance: body first, then key.
+pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen> {
+    let key = body_key(blob(&query.endpoint_id), &query.body_digest);
+    let forgotten = query.now.minus(query.duplicate_window).unix_millis();
+    let body = sql
+        .prepare_cached("SELECT lead FROM bodies WHERE digest = ? AND at > ?")?
+        .query_row(params![key, forgotten], |row| rows::id(row, "lead"))
+        .optional()?;
+    if let Some(lead) = body {
+        return Ok(Seen::Duplicate(lead));
+    }
+    let Some(name) = &query.idempotency_key else { return Ok(Seen::No) };
+    let forgotten = query.now.minus(Accept::IDEMPOTENCY_KEY_KEPT).unix_millis();
+    let known: Option<([u8; 32], LeadId)> = sql
+        .prepare_cached(
+            "SELECT digest, lead FROM idempotency_keys WHERE workspace = ? AND key = ? AND at > ?",
+        )?
+        .query_row(params![blob(&query.workspace_id), name, forgotten], |row| {
+            Ok((row.get("digest")?, rows::id(row, "lead")?))
+        })
+        .optional()?;
+    Ok(match known {
+        None => Seen::No,
+        Some((digest, lead)) if digest == query.body_digest => Seen::Duplicate(lead),
+        Some(_) => Seen::KeyReused,
+    })
+}
+
+/// Commits an accepted request.
+pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accepted> {
+    let submission = &accept.submission;
+    let query = SeenQuery {
+        workspace_id: accept.write.lead.workspace_id,
+        endpoint_id: submission.endpoint_id,
+        body_digest: accept.body_digest,
+        duplicate_window: accept.duplicate_window,
+        idempotency_key: accept.idempotency_key.clone(),
+        now: submission.at,
+    };
+    match seen(tx.sql, &query)? {
+        Seen::No => {}
+        Seen::KeyReused => return Ok(Accepted::KeyReused),
+        Seen::Duplicate(lead) => {
+            let mut log = accept.log.clone();
+            log.status = InboundStatus::Duplicate;
+            log.lead_id = Some(lead);
+            super::log::insert(tx.sql, &log)?;
+            return Ok(Accepted::Duplicate(lead));
+        }
+    }
+
+    let lead = &accept.write.lead;
+    let newest = rows::newest_lead(tx.sql, blob(&lead.workspace_id), lead.details.email.identity())?;
+    let holds = match (accept.write.basis, newest) {
+        (Basis::NoLead, None) => true,
+        (Basis::Newest(id, version), Some((_, newest, newest_version))) => {
+            *id.as_bytes() == newest && version == newest_version
+        }
+        _ => false,
+    };
+    if !holds {
+        let found = match newest {
+            Some((seq, _, _)) => Some(Box::new(lead_at(tx.sql, seq)?)),
+            None => None,
+        };
+        return Ok(Accepted::Rebase(found));
+    }
+
+    let joins = newest.is_some_and(|(_, id, _)| id == *lead.id.as_bytes());
+    rows::put_lead(tx.sql, lead, !joins)?;
+    remember(tx.sql, accept)?;
+    super::log::insert(tx.sql, &accept.log)?;
+    let deliveries = announce(tx, &accept.write)?;
+    Ok(Accepted::Stored(deliveries))
+}
+
+fn lead_at(sql: &Connection, seq: i64) -> rusqlite::Result<crate::record::Lead> {
+    sql.prepare_cached(&format!("SELECT {} FROM leads WHERE seq = ?", rows::LEAD_COLUMNS))?
+        .query_row([seq], rows::lead)
+}
+
+/// The submission, and what makes its repetition a duplicate.
+fn remember(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
+    let (submission, lead) = (&accept.submission, &accept.write.lead);
+    let at = submission.at.unix_millis();
+    let key = body_key(blob(&submission.endpoint_id), &accept.body_digest);
+    sql.prepare_cached(
+        "INSERT INTO submissions (id, lead, endpoint, at, body, digest) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&submission.id),
+        blob(&lead.id),
+        blob(&submission.endpoint_id),
+        at,
+        submission.body.as_ref(),
+        key
+    ])?;
+    // A row that is still here is past the window.
+    sql.prepare_cached("INSERT OR REPLACE INTO bodies (digest, lead, at) VALUES (?, ?, ?)")?
+        .execute(params![key, blob(&lead.id), at])?;
+    if let Some(name) = &accept.idempotency_key {
+        sql.prepare_cached(
+            "INSERT OR REPLACE INTO idempotency_keys (workspace, key, digest, lead, at) VALUES (?, ?, ?, ?, ?)",
+        )?
+        .execute(params![blob(&lead.workspace_id), name, accept.body_digest, blob(&lead.id), at])?;
+    }
+    Ok(())
+}
+
+/// Commits an operator's decision.
+pub(super) fn decide(tx: &mut Tx<'_>, decide: &Decide) -> rusqlite::Result<Decided> {
+    let lead = &decide.write.lead;
+    let version: Option<u64> = tx
+        .sql
+        .prepare_cached("SELECT version FROM leads WHERE workspace = ? AND id = ?")?
+        .query_row(params![blob(&lead.workspace_id), blob(&lead.id)], |row| row.get(0))
+        .optional()?;
+    let Some(version) = version else { return Ok(Decided::NotFound) };
+    if decide.write.basis != Basis::Newest(lead.id, version) {
+        return Ok(Decided::Changed);
+    }
+    rows::put_lead(tx.sql, lead, false)?;
+    audit(tx.sql, &decide.audit)?;
+    Ok(Decided::Stored(announce(tx, &decide.write)?))
+}
+
+/// Writes an audit row.
+pub(super) fn audit(sql: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "INSERT INTO audit (id, workspace, at, operator, action, subject) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&row.id),
+        blob(&row.workspace_id),
+        row.at.unix_millis(),
+        blob(&row.operator_id),
+        row.action,
+        row.subject
+    ])?;
+    Ok(())
+}
+
+/// Writes the event, and a delivery for each destination that wants it. Those due at once are claimed.
+fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDelivery>> {
+    let Some(event) = &write.event else { return Ok(Vec::new()) };
+    tx.sql
+        .prepare_cached("INSERT INTO events (id, workspace, lead, type, at, body) VALUES (?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            blob(&event.id),
+            blob(&event.workspace_id),
+            blob(&event.lead_id),
+            event.event_type.as_str(),
+            event.at.unix_millis(),
+            event.body.as_ref()
+        ])?;
+    let event_seq = tx.sql.last_insert_rowid();
+
+    if tx.cache.destinations.is_none() {
+        tx.cache.destinations = Some(rows::destinations(tx.sql)?);
+    }
+    let wanted: Vec<_> = tx
+        .cache
+        .destinations
+        .iter()
+        .flatten()
+        .filter(|to| {
+            to.workspace_id == event.workspace_id && to.enabled && to.event_types.contains(&event.event_type)
+        })
+        .map(|to| to.id)
+        .collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wait = first_wait_seconds(tx, event)?;
+    let due_at = event.at.plus(std::time::Duration::from_secs(wait.into()));
+    let mut due = Vec::new();
+    for destination_id in wanted {
+        let delivery = DueDelivery {
+            id: mint(event.at),
+            workspace_id: event.workspace_id,
+            destination_id,
+            event_id: event.id,
+            event_type: event.event_type,
+            lead_id: event.lead_id,
+            body: event.body.clone(),
+            attempt_number: 1,
+            schedule_step: 0,
+            due_at,
+        };
+        insert_delivery(tx.sql, &delivery, event_seq, event.at)?;
+        if wait == 0 {
+            tx.claim(delivery.id);
+            due.push(delivery);
+        }
+    }
+    Ok(due)
+}
+
+fn insert_delivery(
+    sql: &Connection,
+    delivery: &DueDelivery,
+    event: i64,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "INSERT INTO deliveries (id, workspace, event, destination, state, next_attempt_at, attempts, step, created_at)
+         VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?)",
+    )?
+    .execute(params![
+        blob(&delivery.id),
+        blob(&delivery.workspace_id),
+        event,
+        blob(&delivery.destination_id),
+        delivery.due_at.unix_millis(),
+        now.unix_millis()
+    ])?;
+    Ok(())
+}
+
+/// The wait before the first attempt, from the workspace's settings.
+fn first_wait_seconds(tx: &mut Tx<'_>, event: &EventRow) -> rusqlite::Result<u32> {
+    if let Some(wait) = tx.cache.first_wait_seconds.get(&event.workspace_id) {
+        return Ok(*wait);
+    }
+    let settings: Option<crate::record::Settings> = tx
+        .sql
+        .prepare_cached("SELECT settings FROM workspaces WHERE id = ?")?
+        .query_row([blob(&event.workspace_id)], |row| rows::json(row, "settings"))
+        .optional()?;
+    let wait = settings.and_then(|settings| settings.retry_schedule_seconds.first().copied()).unwrap_or(0);
+    tx.cache.first_wait_seconds.insert(event.workspace_id, wait);
+    Ok(wait)
+}

@@ -1,0 +1,65 @@
+//! Inbound log rows that go with the next batch, bounded in memory and on the disk.
+
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, params};
+
+use super::rows::{blob, status_number};
+use crate::record::InboundLogRow;
+
+/// Rows that may wait in memory; further ones are dropped.
+const BUFFER_MAX: usize = 4_096;
+/// Refusals kept for a workspace.
+const REJECTED_KEPT: i64 = 10_000;
+/// Refusals written between two looks at their number.
+pub(super) const PRUNE_EVERY: usize = 500;
+
+/// Rows that wait for a batch.
+#[derive(Default)]
+pub(super) struct LogBuffer(Mutex<Vec<InboundLogRow>>);
+
+impl LogBuffer {
+    pub(super) fn push(&self, row: InboundLogRow) {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.len() < BUFFER_MAX {
+            rows.push(row);
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<InboundLogRow> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Writes one row.
+pub(super) fn insert(sql: &Connection, row: &InboundLogRow) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "INSERT INTO inbound_log (id, workspace, at, status, reason, remote, body_bytes, lead)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&row.id),
+        blob(&row.workspace_id),
+        row.at.unix_millis(),
+        status_number(row.status),
+        row.status.reason().map(crate::reason::Reason::code),
+        row.remote_addr.to_string(),
+        row.body_bytes,
+        row.lead_id.as_ref().map(blob),
+    ])?;
+    Ok(())
+}
+
+/// Deletes each workspace's oldest refusals beyond the number that is kept.
+pub(super) fn prune_rejected(sql: &Connection) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "DELETE FROM inbound_log WHERE seq IN (
+             SELECT log.seq FROM workspaces, inbound_log AS log
+             WHERE log.workspace = workspaces.id AND log.status = 2 AND log.seq <= (
+                 SELECT kept.seq FROM inbound_log AS kept
+                 WHERE kept.workspace = workspaces.id AND kept.status = 2
+                 ORDER BY kept.seq DESC LIMIT 1 OFFSET ?))",
+    )?
+    .execute([REJECTED_KEPT])?;
+    Ok(())
+}

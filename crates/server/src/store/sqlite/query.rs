@@ -1,0 +1,165 @@
+//! Reading, on connections of its own.
+
+use agentflow_events::WorkspaceId;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::rows::{self, blob, delivery_state_number, state_number};
+use crate::id::DeliveryId;
+use crate::record::{Attempt, Delivery, InboundLogRow, Lead};
+use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest};
+
+/// Conditions joined by AND, and their values.
+type Conditions = (String, Vec<Value>);
+
+struct Where(Vec<String>, Vec<Value>);
+
+impl Where {
+    fn in_workspace(column: &str, workspace: WorkspaceId) -> Self {
+        Self(vec![format!("{column} = ?")], vec![blob(&workspace).to_vec().into()])
+    }
+
+    fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.0.push(condition.to_owned());
+            self.1.push(value.into());
+        }
+    }
+
+    fn finish(self) -> Conditions {
+        (self.0.join(" AND "), self.1)
+    }
+}
+
+fn page<T>(
+    sql: &Connection,
+    select: &str,
+    seq: &str,
+    (mut conditions, mut values): Conditions,
+    request: PageRequest,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Page<T>> {
+    if let Some(Cursor(before)) = request.cursor {
+        conditions.push_str(&format!(" AND {seq} < ?"));
+        values.push(before.into());
+    }
+    let limit = request.limit.clamp(1, 100);
+    // One more than asked for tells whether another page follows.
+    let query = format!("SELECT {select} WHERE {conditions} ORDER BY {seq} DESC LIMIT {}", limit + 1);
+    let mut statement = sql.prepare_cached(&query)?;
+    let mut found = statement.query(params_from_iter(values))?;
+    let (mut items, mut last, mut more) = (Vec::new(), 0, false);
+    while let Some(row) = found.next()? {
+        if items.len() == limit {
+            more = true;
+            break;
+        }
+        last = row.get("seq")?;
+        items.push(read(row)?);
+    }
+    Ok(Page { items, next_cursor: more.then_some(Cursor(last)) })
+}
+
+pub(super) fn leads(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    filter: &LeadFilter,
+    request: PageRequest,
+) -> rusqlite::Result<Page<Lead>> {
+    let mut conditions = Where::in_workspace("workspace", workspace);
+    if let Some(state) = filter.state {
+        // Written out, since an index on open leads is used only where the query names them.
+        conditions.0.push(format!("state = {}", state_number(state)));
+    }
+    conditions.and("email_identity = ?", filter.email.clone());
+    conditions.and("source = ?", filter.source.clone());
+    if let Some(text) = &filter.text {
+        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let pattern = format!("%{escaped}%");
+        let columns = ["name", "email", "company", "message"];
+        conditions
+            .0
+            .push(format!("({})", columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ")));
+        conditions.1.extend(columns.map(|_| Value::from(pattern.clone())));
+    }
+    page(sql, &format!("{} FROM leads", rows::LEAD_COLUMNS), "seq", conditions.finish(), request, rows::lead)
+}
+
+pub(super) fn inbound_log(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    filter: &InboundLogFilter,
+    request: PageRequest,
+) -> rusqlite::Result<Page<InboundLogRow>> {
+    let mut conditions = Where::in_workspace("workspace", workspace);
+    match filter.status.as_deref() {
+        None => {}
+        Some("received") => conditions.0.push("status = 0".to_owned()),
+        Some("duplicate") => conditions.0.push("status = 1".to_owned()),
+        Some(_) => conditions.0.push("status = 2".to_owned()),
+    }
+    conditions.and("reason = ?", filter.reason.map(|reason| reason.code().to_owned()));
+    page(sql, "* FROM inbound_log", "seq", conditions.finish(), request, rows::log_row)
+}
+
+pub(super) fn events(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    request: PageRequest,
+) -> rusqlite::Result<Page<crate::record::EventRow>> {
+    let conditions = Where::in_workspace("workspace", workspace).finish();
+    page(sql, &format!("{} FROM events", rows::EVENT_COLUMNS), "seq", conditions, request, rows::event)
+}
+
+pub(super) fn delivery_conditions(workspace: WorkspaceId, filter: &DeliveryFilter) -> Conditions {
+    let mut conditions = Where::in_workspace("deliveries.workspace", workspace);
+    if let Some(state) = filter.state {
+        conditions.0.push(format!("deliveries.state = {}", delivery_state_number(state)));
+    }
+    conditions.and("deliveries.destination = ?", filter.destination.map(|id| id.as_bytes().to_vec()));
+    conditions.and("events.id = ?", filter.event.map(|id| id.as_bytes().to_vec()));
+    conditions.and("events.type = ?", filter.event_type.map(|kind| kind.as_str().to_owned()));
+    conditions.finish()
+}
+
+pub(super) fn deliveries(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    filter: &DeliveryFilter,
+    request: PageRequest,
+) -> rusqlite::Result<Page<Delivery>> {
+    let conditions = delivery_conditions(workspace, filter);
+    page(sql, rows::DELIVERY_COLUMNS, "deliveries.seq", conditions, request, rows::delivery)
+}
+
+pub(super) fn delivery(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    id: DeliveryId,
+) -> rusqlite::Result<Option<Delivery>> {
+    let query =
+        format!("SELECT {} WHERE deliveries.workspace = ? AND deliveries.id = ?", rows::DELIVERY_COLUMNS);
+    let found = sql
+        .prepare_cached(&query)?
+        .query_row(params![blob(&workspace), blob(&id)], |row| {
+            Ok((row.get::<_, i64>("seq")?, rows::delivery(row)?))
+        })
+        .optional()?;
+    let Some((seq, mut delivery)) = found else { return Ok(None) };
+    delivery.attempts = sql
+        .prepare_cached("SELECT * FROM attempts WHERE delivery = ? ORDER BY number")?
+        .query_map([seq], attempt)?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(delivery))
+}
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        number: row.get("number")?,
+        at: rows::moment(row, "at")?,
+        status: row.get("status")?,
+        duration_ms: row.get("duration_ms")?,
+        error: row.get("error")?,
+        response_head: row.get("response_head")?,
+    })
+}

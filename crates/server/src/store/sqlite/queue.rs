@@ -1,0 +1,220 @@
+//! The delivery queue, inside the writer's transaction.
+
+use agentflow_events::{Moment, WorkspaceId};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::query::delivery_conditions;
+use super::rows::{self, blob, to_json};
+use super::writer::Tx;
+use crate::id::{DeliveryId, DestinationId};
+use crate::record::{AttemptOutcome, Destination, DisabledReason, DueDelivery, FinishedAttempt};
+use crate::store::{DeliveryFilter, ResendFilter};
+
+/// Claims what is due at a destination, oldest due first.
+pub(super) fn claim_due(
+    tx: &mut Tx<'_>,
+    destination: DestinationId,
+    now: Moment,
+    limit: usize,
+) -> rusqlite::Result<Vec<DueDelivery>> {
+    if !is_enabled(tx, destination)? {
+        return Ok(Vec::new());
+    }
+    let mut due = Vec::new();
+    {
+        let mut statement = tx.sql.prepare_cached(
+            "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
+                 deliveries.attempts AS attempts, deliveries.step AS step, events.id AS event_id, events.type AS type,
+                 events.lead AS lead, events.body AS body
+             FROM deliveries JOIN events ON events.seq = deliveries.event
+             WHERE deliveries.destination = ? AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?
+             ORDER BY deliveries.next_attempt_at, deliveries.seq",
+        )?;
+        let mut found = statement.query(params![blob(&destination), now.unix_millis()])?;
+        while due.len() < limit
+            && let Some(row) = found.next()?
+        {
+            let id: DeliveryId = rows::id(row, "id")?;
+            if tx.is_claimed(&id) {
+                continue;
+            }
+            due.push(DueDelivery {
+                id,
+                workspace_id: rows::id(row, "workspace")?,
+                destination_id: destination,
+                event_id: rows::id(row, "event_id")?,
+                event_type: rows::event_type(row, "type")?,
+                lead_id: rows::id(row, "lead")?,
+                body: Bytes::from(row.get::<_, Vec<u8>>("body")?),
+                attempt_number: row.get::<_, u32>("attempts")? + 1,
+                schedule_step: row.get("step")?,
+                due_at: rows::moment(row, "due_at")?,
+            });
+        }
+    }
+    for delivery in &due {
+        tx.claim(delivery.id);
+    }
+    Ok(due)
+}
+
+fn is_enabled(tx: &mut Tx<'_>, destination: DestinationId) -> rusqlite::Result<bool> {
+    Ok(all_destinations(tx)?.iter().any(|known| known.id == destination && known.enabled))
+}
+
+fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Destination>> {
+    if tx.cache.destinations.is_none() {
+        tx.cache.destinations = Some(rows::destinations(tx.sql)?);
+    }
+    Ok(tx.cache.destinations.get_or_insert_default())
+}
+
+/// When the next unclaimed delivery of each enabled destination is due.
+pub(super) fn next_due(tx: &mut Tx<'_>) -> rusqlite::Result<Vec<(DestinationId, Moment)>> {
+    let enabled: Vec<DestinationId> =
+        all_destinations(tx)?.iter().filter(|known| known.enabled).map(|known| known.id).collect();
+    let mut next = Vec::new();
+    let mut statement = tx.sql.prepare_cached(
+        "SELECT id, next_attempt_at FROM deliveries WHERE destination = ? AND state = 0 ORDER BY next_attempt_at",
+    )?;
+    for destination in enabled {
+        let mut found = statement.query([blob(&destination)])?;
+        while let Some(row) = found.next()? {
+            if !tx.is_claimed(&rows::id(row, "id")?) {
+                next.push((destination, rows::moment(row, "next_attempt_at")?));
+                break;
+            }
+        }
+    }
+    Ok(next)
+}
+
+/// Records an attempt. Answers whether it disabled the destination.
+pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
+    let attempt = &finished.attempt;
+    let (state, next) = match finished.outcome {
+        AttemptOutcome::Delivered => (1, None),
+        AttemptOutcome::RetryAt(at) => (0, Some(at.unix_millis())),
+        AttemptOutcome::Dead | AttemptOutcome::Gone => (2, None),
+    };
+    let seq: Option<i64> = tx
+        .sql
+        .prepare_cached(
+            // What is no longer pending was cancelled meanwhile: the attempt is kept, the state stays.
+            "UPDATE deliveries SET attempts = max(attempts, ?1), step = step + 1,
+                 next_attempt_at = CASE state WHEN 0 THEN ?3 ELSE next_attempt_at END,
+                 state = CASE state WHEN 0 THEN ?2 ELSE state END
+             WHERE id = ?4 RETURNING seq",
+        )?
+        .query_row(params![attempt.number, state, next, blob(&finished.delivery_id)], |row| row.get(0))
+        .optional()?;
+    tx.end_claim(finished.delivery_id);
+    // Deleted with its lead by the retention: nothing is left to record it for.
+    let Some(seq) = seq else { return Ok(false) };
+    tx.sql
+        .prepare_cached(
+            "INSERT OR REPLACE INTO attempts (delivery, number, at, status, duration_ms, error, response_head)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            seq,
+            attempt.number,
+            attempt.at.unix_millis(),
+            attempt.status,
+            attempt.duration_ms,
+            attempt.error,
+            attempt.response_head
+        ])?;
+    mark_destination(tx, finished)
+}
+
+/// Keeps how long a destination has been failing, and disables it where that, or a 410, says so.
+fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
+    let at = finished.attempt.at;
+    let Some(known) = all_destinations(tx)?.iter_mut().find(|known| known.id == finished.destination_id)
+    else {
+        return Ok(false);
+    };
+    let before = known.clone();
+    match finished.outcome {
+        AttemptOutcome::Delivered => known.failing_since = None,
+        AttemptOutcome::RetryAt(_) | AttemptOutcome::Dead | AttemptOutcome::Gone => {
+            let since = *known.failing_since.get_or_insert(at);
+            let reason = if finished.outcome == AttemptOutcome::Gone {
+                Some(DisabledReason::Gone)
+            } else if at.since(since) >= finished.disable_after {
+                Some(DisabledReason::Failing)
+            } else {
+                None
+            };
+            if known.enabled && reason.is_some() {
+                known.enabled = false;
+                known.disabled_reason = reason;
+            }
+        }
+    }
+    if *known == before {
+        return Ok(false);
+    }
+    let changed = known.clone();
+    put_destination(tx.sql, &changed)?;
+    Ok(before.enabled && !changed.enabled)
+}
+
+/// Inserts a destination or puts it in place.
+pub(super) fn put_destination(sql: &Connection, to: &Destination) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "INSERT OR REPLACE INTO destinations
+             (id, workspace, url, event_types, enabled, disabled_reason, created_at, failing_since)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&to.id),
+        blob(&to.workspace_id),
+        to.url,
+        to_json(&to.event_types)?,
+        to.enabled,
+        to.disabled_reason.as_ref().map(to_json).transpose()?,
+        to.created_at.unix_millis(),
+        to.failing_since.map(Moment::unix_millis),
+    ])?;
+    Ok(())
+}
+
+/// Makes deliveries due at once, with the schedule begun anew; counts them.
+pub(super) fn resend(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceId,
+    filter: &ResendFilter,
+    now: Moment,
+    dry_run: bool,
+) -> rusqlite::Result<u64> {
+    let (conditions, mut values) = match filter {
+        ResendFilter::One(id) => {
+            let conditions = "deliveries.workspace = ? AND deliveries.id = ?".to_owned();
+            (conditions, vec![blob(&workspace).to_vec().into(), blob(id).to_vec().into()])
+        }
+        ResendFilter::Matching(filter) => {
+            let state = filter.state.or(Some(crate::record::DeliveryState::Dead));
+            delivery_conditions(workspace, &DeliveryFilter { state, ..filter.clone() })
+        }
+    };
+    let which = format!(
+        "SELECT deliveries.seq FROM deliveries JOIN events ON events.seq = deliveries.event
+         WHERE {conditions} AND deliveries.destination IN (SELECT id FROM destinations)"
+    );
+    if dry_run {
+        return tx.sql.query_row(
+            &format!("SELECT count(*) FROM ({which})"),
+            params_from_iter(values),
+            |row| row.get(0),
+        );
+    }
+    values.insert(0, now.unix_millis().into());
+    let changed = tx.sql.execute(
+        &format!("UPDATE deliveries SET state = 0, step = 0, next_attempt_at = ? WHERE seq IN ({which})"),
+        params_from_iter(values),
+    )?;
+    Ok(changed as u64)
+}

@@ -1,0 +1,72 @@
+//! What holds for every route: methods, bodies, health, metrics, the contract.
+
+use http::{HeaderMap, Method};
+use serde_json::{Value, json};
+
+use crate::rig::Rig;
+
+#[tokio::test]
+async fn every_documented_path_is_served() {
+    let rig = Rig::start().await;
+    for (method, template) in rig.contract.operations() {
+        let path = template.replace("{id}", "none").replace("{direction}", "none");
+        let answer = rig.call(&method, &path, Value::Null).await;
+        assert!(answer.status < 500 && answer.status != 405, "{method} {path}: {}", answer.status);
+        if !template.contains('{') {
+            assert_ne!(answer.status, 404, "{method} {path}");
+        }
+    }
+    rig.call("GET", "/api/v1/nothing", Value::Null).await.expect_problem(404, "not_found");
+    rig.call("GET", "/", Value::Null).await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_method_that_a_resource_lacks_is_refused_with_those_it_has() {
+    let rig = Rig::start().await;
+    for (method, path, allow) in [
+        ("DELETE", "/api/v1/leads", "GET, HEAD"),
+        ("GET", "/api/v1/deliveries/resend", "POST"),
+        ("POST", "/api/v1/settings", "GET, HEAD, PUT"),
+        ("PUT", "/api/v1/destinations/x", "GET, HEAD, PATCH, DELETE"),
+        ("POST", "/healthz", "GET, HEAD"),
+    ] {
+        let answer = rig.call(method, path, Value::Null).await;
+        assert_eq!(answer.headers.get_all("allow").iter().collect::<Vec<_>>(), [allow], "{method} {path}");
+        answer.expect_problem(405, "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_object_is_refused() {
+    let rig = Rig::start().await;
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {}", rig.first.api_token).parse().unwrap());
+    let put = async |headers: &HeaderMap, body: String| {
+        rig.send(Method::PUT, "/api/v1/settings", headers.clone(), body).await
+    };
+    put(&headers, "{}".into()).await.expect_problem(415, "unsupported_media_type");
+    headers.insert("content-type", "application/json".parse().unwrap());
+    for wrong in ["{", "[]", "5", "null", "\u{feff}{}", "{} {}"] {
+        put(&headers, wrong.into()).await.expect_problem(400, "malformed_json");
+    }
+    let deep = "[".repeat(100_000);
+    put(&headers, deep).await.expect_problem(400, "malformed_json");
+    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(256 * 1024));
+    put(&headers, long).await.expect_problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn operations_need_no_token() {
+    let rig = Rig::start().await;
+    let open = async |path| rig.call_as(None, "GET", path, Value::Null).await;
+    assert_eq!(open("/healthz").await.expect(200), json!({"status": "ok"}));
+    assert_eq!(open("/readyz").await.expect(200), json!({"status": "ok"}));
+    rig.lead(crate::rig::lead_of("Jordan")).await;
+    let metrics = open("/metrics").await;
+    assert_eq!(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = String::from_utf8(metrics.bytes.to_vec()).unwrap();
+    assert!(text.contains("agentflow_inbound_requests_total{status=\"received\",reason=\"\"} 1\n"), "{text}");
+    assert!(!text.contains("jordan"));
+    let dashboard = rig.send(Method::GET, "/dashboard", HeaderMap::new(), "").await;
+    assert_eq!(dashboard.status, 200);
+}

@@ -1,0 +1,14 @@
+//! The whole server over real HTTPS: leads in, the management API, events out. Every reply is held against the contract
+//! that the server serves.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod contract;
+mod destinations;
+mod http_rules;
+mod leads;
+mod receiver;
+mod rig;
+mod roles;
+mod secrets;
+mod settings;

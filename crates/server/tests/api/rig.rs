@@ -1,0 +1,198 @@
+//! A server in a fresh data folder on a free port, and a client that trusts its certificate.
+
+use std::sync::Arc;
+
+use agentflow_server::clock::Clock;
+use agentflow_server::config::Config;
+use agentflow_server::server::{Server, StoreFailed};
+use agentflow_server::setup::FirstStart;
+use agentflow_signature::{InboundSecret, Signer, Timestamp};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+use crate::contract::Contract;
+
+/// A running server.
+pub(crate) struct Rig {
+    pub(crate) first: FirstStart,
+    pub(crate) contract: Contract,
+    address: std::net::SocketAddr,
+    tls: TlsConnector,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), StoreFailed>>,
+    _folder: tempfile::TempDir,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is empty.
+    pub(crate) fn json(&self) -> Value {
+        if self.bytes.is_empty() { Value::Null } else { serde_json::from_slice(&self.bytes).unwrap() }
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// Panics unless it is this problem.
+    #[track_caller]
+    pub(crate) fn expect_problem(self, status: u16, reason: &str) -> Value {
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.expect(status);
+        assert_eq!(problem["reason"], reason, "{problem}");
+        problem
+    }
+}
+
+impl Rig {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder, change).await
+    }
+
+    pub(crate) async fn start_in(folder: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config_in(&folder);
+        change(&mut config);
+        let server = Server::start(config, Clock::system()).await.unwrap();
+        let first = server.untold().cloned().expect("the first start");
+        let address = server.local_addr();
+        let shutdown = CancellationToken::new();
+        let tls = trusting(&first);
+        let running = tokio::spawn(server.run(shutdown.clone()));
+        let contract = Contract::new(serde_json::json!({"components": {"schemas": {}}, "paths": {}}));
+        let mut rig = Self { first, contract, address, tls, shutdown, running, _folder: folder };
+        let served = rig.send(Method::GET, "/api/v1/openapi.json", HeaderMap::new(), Bytes::new()).await;
+        rig.contract = Contract::new(served.expect(200));
+        rig
+    }
+
+    /// Stops the server; it must have nothing to complain of.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let stream = self.tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        request.headers_mut().unwrap().extend(headers);
+        let response = sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        connection.abort();
+        Answer { status: head.status.as_u16(), headers: head.headers, bytes }
+    }
+
+    /// A request to the API with the admin's token, its answer held against the contract. A null body is none.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call_as(Some(&self.first.api_token), method, path, body).await
+    }
+
+    pub(crate) async fn call_as(&self, token: Option<&str>, method: &str, path: &str, body: Value) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let mut bytes = Bytes::new();
+        if !body.is_null() {
+            headers.insert("content-type", "application/json".parse().unwrap());
+            bytes = body.to_string().into();
+        }
+        let answer = self.send(method.parse().unwrap(), path, headers, bytes).await;
+        let content_type = answer.headers.get("content-type").map_or("", |value| value.to_str().unwrap());
+        self.contract.check(method, path, answer.status, content_type, &answer.bytes);
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.call("GET", path, Value::Null).await.expect(200)
+    }
+
+    /// Sends a signed lead to the workspace's endpoint.
+    pub(crate) async fn lead(&self, lead: Value) -> Value {
+        self.lead_signed(&self.first.inbound_url, &self.first.inbound_secret, lead).await.expect(202)
+    }
+
+    pub(crate) async fn lead_signed(&self, url: &str, secret: &str, lead: Value) -> Answer {
+        let body = lead.to_string();
+        let secret = InboundSecret::new(secret).unwrap();
+        let signed = Signer::new(&secret).sign(body.as_bytes(), now());
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "application/json".parse().unwrap());
+        headers.insert("x-agentflow-timestamp", signed.timestamp().parse().unwrap());
+        headers.insert("x-agentflow-signature", signed.signature().parse().unwrap());
+        let path = url.parse::<http::Uri>().unwrap().path().to_owned();
+        self.send(Method::POST, &path, headers, body).await
+    }
+}
+
+/// Settings of a server for tests: a free port, and destinations on this machine allowed.
+pub(crate) fn config_in(folder: &tempfile::TempDir) -> Config {
+    let mut config = Config::default();
+    config.listen.set_port(0);
+    config.data_dir = folder.path().join("data");
+    config.delivery.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    config
+}
+
+fn trusting(first: &FirstStart) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&first.certificate_path).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// A lead that is one of a kind by its email.
+pub(crate) fn lead_of(name: &str) -> Value {
+    serde_json::json!({
+        "name": name,
+        "email": format!("{}@stacklane.co", name.to_lowercase()),
+        "company": "Stacklane",
+        "message": "We are looking around.",
+        "source": "website_contact_form",
+        "seats": 40,
+    })
+}
+
+/// The present time as signatures have it.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_unix_seconds(u64::try_from(Clock::system().now().unix_seconds()).unwrap())
+}
