@@ -23,7 +23,7 @@ pub(super) struct Sent {
     pub(super) at: Moment,
     pub(super) key: Option<String>,
     pub(super) window: Duration,
-    outcome: Option<Outcome>,
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Sent {
