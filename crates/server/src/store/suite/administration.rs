@@ -54,7 +54,8 @@ pub async fn settings_come_back_as_they_were_put(harness: &dyn Harness) -> Outco
     let audit = world.audit("settings.put", after(1));
     world.store.put_settings(settings.clone(), audit.clone()).await?;
     let workspaces = world.store.workspaces().await?;
-    let found = |id| workspaces.iter().find(|workspace| workspace.id == id).map(|workspace| &workspace.settings);
+    let found =
+        |id| workspaces.iter().find(|workspace| workspace.id == id).map(|workspace| &workspace.settings);
     assert_eq!(found(world.id()), Some(&settings));
     assert_eq!(found(neighbour.id()), Some(&Settings::default()));
     assert_eq!(world.store.audit_rows(world.id(), 10).await?, [audit]);
@@ -95,10 +96,10 @@ pub async fn a_rotated_secret_stays_until_its_overlap_is_over(harness: &dyn Harn
     assert_eq!(world.store.audit_rows(world.id(), 10).await?, [audit]);
 
     let rows = ends(&world, inbound, 10).await?;
-    assert_eq!(rows.iter().map(|(row, end)| (row.id, *end)).collect::<Vec<_>>(), [
-        (world.founding.secrets[0].id, Some(10 + DAY)),
-        (second.id, None)
-    ]);
+    assert_eq!(
+        rows.iter().map(|(row, end)| (row.id, *end)).collect::<Vec<_>>(),
+        [(world.founding.secrets[0].id, Some(10 + DAY)), (second.id, None)]
+    );
     assert_eq!(rows[1].0, second);
     assert_eq!(ends(&world, inbound, 9 + DAY).await?.len(), 2);
     assert_eq!(ends(&world, inbound, 10 + DAY).await?.len(), 1, "at its end a secret is over");
@@ -118,7 +119,9 @@ pub async fn earlier_secrets_end_no_later_than_the_one_before_the_present(harnes
     // A longer overlap lengthens nothing that was announced to end earlier.
     rotate(20, 20 + DAY).await?;
     let told = async |at| {
-        Ok::<Vec<Option<u64>>, StoreError>(ends(&world, inbound, at).await?.iter().map(|(_, end)| *end).collect())
+        Ok::<Vec<Option<u64>>, StoreError>(
+            ends(&world, inbound, at).await?.iter().map(|(_, end)| *end).collect(),
+        )
     };
     assert_eq!(told(20).await?, [Some(10 + HOUR), Some(20 + DAY), None]);
     // A shorter one shortens all: at once, where a secret has leaked.
@@ -163,7 +166,9 @@ pub async fn destinations_come_back_as_they_were_put_oldest_first(harness: &dyn 
     Ok(())
 }
 
-pub async fn deleting_an_unknown_destination_says_so_and_leaves_no_audit_row(harness: &dyn Harness) -> Outcome {
+pub async fn deleting_an_unknown_destination_says_so_and_leaves_no_audit_row(
+    harness: &dyn Harness,
+) -> Outcome {
     let world = World::open(harness).await?;
     let destination = world.destination(EventType::ALL, START).await?;
     let audit = world.audit("destination.delete", after(1));

@@ -178,7 +178,9 @@ pub async fn an_attempt_in_flight_after_gone_does_not_disable_again(harness: &dy
     Ok(())
 }
 
-pub async fn failing_since_is_set_by_the_first_failure_and_cleared_by_a_success(harness: &dyn Harness) -> Outcome {
+pub async fn failing_since_is_set_by_the_first_failure_and_cleared_by_a_success(
+    harness: &dyn Harness,
+) -> Outcome {
     let (world, destination, due) = claimed(harness).await?;
     let other = one_more(&world, "alex@stacklane.co", START).await?;
     assert_eq!(world.seen_destination(&destination).await?.failing_since, None);
@@ -228,7 +230,9 @@ pub async fn one_success_begins_the_hours_anew(harness: &dyn Harness) -> Outcome
     Ok(())
 }
 
-pub async fn an_attempt_after_the_destination_was_deleted_is_recorded_alone(harness: &dyn Harness) -> Outcome {
+pub async fn an_attempt_after_the_destination_was_deleted_is_recorded_alone(
+    harness: &dyn Harness,
+) -> Outcome {
     for outcome in [
         AttemptOutcome::Delivered,
         AttemptOutcome::RetryAt(after(30)),
@@ -236,7 +240,12 @@ pub async fn an_attempt_after_the_destination_was_deleted_is_recorded_alone(harn
         AttemptOutcome::Gone,
     ] {
         let (world, destination, due) = claimed(harness).await?;
-        assert!(world.store.delete_destination(destination.id, world.audit("destination.delete", after(1))).await?);
+        assert!(
+            world
+                .store
+                .delete_destination(destination.id, world.audit("destination.delete", after(1)))
+                .await?
+        );
         assert!(!finish(&world, &due, after(2), outcome.clone()).await?);
         let found = world.seen_delivery(&due).await?;
         assert_eq!((found.state, found.next_attempt_at), (DeliveryState::Cancelled, None));

@@ -48,7 +48,9 @@ pub async fn claims_what_is_due_oldest_due_first(harness: &dyn Harness) -> Outco
     Ok(())
 }
 
-pub async fn deliveries_due_at_the_same_moment_go_in_the_order_of_their_events(harness: &dyn Harness) -> Outcome {
+pub async fn deliveries_due_at_the_same_moment_go_in_the_order_of_their_events(
+    harness: &dyn Harness,
+) -> Outcome {
     let (world, destination) = waiting(harness).await?;
     let mut made = Vec::new();
     for number in 0..20 {

@@ -106,10 +106,13 @@ pub async fn a_duplicate_leaves_a_log_row_with_the_first_lead(harness: &dyn Harn
 
     let rows = world.log_rows().await?;
     let told: Vec<_> = rows.iter().map(|row| (row.status, row.at, row.lead_id)).collect();
-    assert_eq!(told, [
-        (InboundStatus::Duplicate, after(5), Some(lead.id)),
-        (InboundStatus::Received, after(0), Some(lead.id)),
-    ]);
+    assert_eq!(
+        told,
+        [
+            (InboundStatus::Duplicate, after(5), Some(lead.id)),
+            (InboundStatus::Received, after(0), Some(lead.id)),
+        ]
+    );
     Ok(())
 }
 

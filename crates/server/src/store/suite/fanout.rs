@@ -47,10 +47,10 @@ pub async fn a_destination_gets_only_events_made_after_it(harness: &dyn Harness)
     let late = world.destination(EventType::ALL, after(5)).await?;
     assert!(world.all_deliveries().await?.is_empty());
     let due = world.decide(&lead, true, after(10)).await?.due();
-    assert_eq!(due.iter().map(|one| (one.destination_id, one.event_type)).collect::<Vec<_>>(), [(
-        late.id,
-        EventType::LeadQualified
-    )]);
+    assert_eq!(
+        due.iter().map(|one| (one.destination_id, one.event_type)).collect::<Vec<_>>(),
+        [(late.id, EventType::LeadQualified)]
+    );
     Ok(())
 }
 
@@ -86,7 +86,10 @@ pub async fn a_delivery_due_at_once_comes_back_claimed(harness: &dyn Harness) ->
     assert_eq!((due.attempt_number, due.schedule_step, due.due_at), (1, 0, after(10)));
 
     let stored = world.seen_delivery(due).await?;
-    assert_eq!((stored.event_id, stored.event_type, stored.lead_id), (event.id, event.event_type, event.lead_id));
+    assert_eq!(
+        (stored.event_id, stored.event_type, stored.lead_id),
+        (event.id, event.event_type, event.lead_id)
+    );
     assert_eq!((stored.workspace_id, stored.destination_id), (world.id(), destination.id));
     assert_eq!((stored.state, stored.next_attempt_at), (DeliveryState::Pending, Some(after(10))));
     assert_eq!((stored.created_at, stored.attempts.len()), (after(10), 0));
@@ -117,7 +120,8 @@ pub async fn a_changed_schedule_counts_from_the_next_event(harness: &dyn Harness
     assert_eq!(world.decide(&lead, true, after(5)).await?.due().len(), 1);
     world.set(first_wait(7)).await?;
     assert!(world.stored(&Sent::from("b@stacklane.co").at(after(6))).await?.1.is_empty());
-    let mut waits: Vec<_> = world.all_deliveries().await?.iter().filter_map(|one| one.next_attempt_at).collect();
+    let mut waits: Vec<_> =
+        world.all_deliveries().await?.iter().filter_map(|one| one.next_attempt_at).collect();
     waits.sort();
     assert_eq!(waits, [after(5), after(13), after(30)]);
     Ok(())

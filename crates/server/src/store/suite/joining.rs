@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::same::{assert_same_lead, assert_same_event};
+use super::same::{assert_same_event, assert_same_lead};
 use super::sent::Sent;
 use super::world::{Expect, Outcome, START, World, after};
 use super::{Harness, world};
 use crate::record::{Lead, LeadState};
-use crate::store::{Accepted, LeadFilter, StoreError};
+use crate::store::{Accepted, Basis, LeadFilter, StoreError};
 
 async fn leads(world: &World) -> Result<Vec<Lead>, StoreError> {
     let filter = LeadFilter::default();
@@ -42,12 +42,18 @@ pub async fn a_new_lead_is_stored_as_it_was_planned(harness: &dyn Harness) -> Ou
         assert_eq!(events.len(), usize::from(event.is_some()));
         if let Some(event) = event {
             assert_same_event(&events[0], &event);
-            assert_same_event(&world.store.event(world.id(), event.id).await?.expect("the event is there"), &event);
+            assert_same_event(
+                &world.store.event(world.id(), event.id).await?.expect("the event is there"),
+                &event,
+            );
         }
         let submissions = world.store.submissions(world.id(), lead.id).await?;
         assert_eq!(submissions.len(), 1);
         let found = &submissions[0];
-        assert_eq!((found.id, found.endpoint_id, found.at), (submission.id, submission.endpoint_id, submission.at));
+        assert_eq!(
+            (found.id, found.endpoint_id, found.at),
+            (submission.id, submission.endpoint_id, submission.at)
+        );
         assert_eq!(found.body, submission.body);
     }
     Ok(())
@@ -68,7 +74,10 @@ pub async fn fields_are_kept_to_the_byte(harness: &dyn Harness) -> Outcome {
     assert_eq!(found.details.fields.to_json(), fields);
     assert_eq!(found.details.email.as_sent(), "Zoë.OBrien@BÜCHER.example");
     assert_eq!(found.details.message.as_deref(), Some("  two\nlines  "));
-    assert_eq!(found.details.submitted_at.map(|at| at.as_sent().to_owned()).as_deref(), Some("2024-11-14T09:44+01:00"));
+    assert_eq!(
+        found.details.submitted_at.map(|at| at.as_sent().to_owned()).as_deref(),
+        Some("2024-11-14T09:44+01:00")
+    );
     let submissions = world.store.submissions(world.id(), lead.id).await?;
     assert_eq!(submissions[0].body, body);
     let events = world.store.lead_events(world.id(), lead.id).await?;
@@ -78,9 +87,10 @@ pub async fn fields_are_kept_to_the_byte(harness: &dyn Harness) -> Outcome {
 
 pub async fn a_further_submission_joins_the_open_lead(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
-    for (email, first) in
-        [("a@stacklane.co", Sent::from("a@stacklane.co").unscored()), ("b@stacklane.co", Sent::from("b@stacklane.co"))]
-    {
+    for (email, first) in [
+        ("a@stacklane.co", Sent::from("a@stacklane.co").unscored()),
+        ("b@stacklane.co", Sent::from("b@stacklane.co")),
+    ] {
         let (lead, _) = world.stored(&first).await?;
         let further = Sent::saying(email, "And a demo, please.").unscored().at(after(60));
         let found = rebased(world.send(&further).await?).expect("there is a lead");
@@ -112,7 +122,8 @@ pub async fn a_lead_after_a_closed_one_is_new_and_names_it(harness: &dyn Harness
     assert_same_lead(&world.seen_lead(&first).await?, &first);
     // From now on the second is what plans rest on.
     let third = Sent::saying("jordan@stacklane.co", "And again.").at(after(90));
-    let told = rebased(world.store.accept(world.plan(&third, Some(&first))).await?).expect("there is a newer lead");
+    let told =
+        rebased(world.store.accept(world.plan(&third, Some(&first))).await?).expect("there is a newer lead");
     assert_same_lead(&told, &second);
     Ok(())
 }
@@ -122,7 +133,10 @@ pub async fn a_plan_on_an_older_version_is_answered_with_the_lead_as_it_is(harne
     let (first, _) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
     let (second, _) = world.stored(&Sent::saying("jordan@stacklane.co", "A demo?").at(after(5))).await?;
     let third = Sent::saying("jordan@stacklane.co", "In May?").at(after(6));
-    assert_same_lead(&rebased(world.store.accept(world.plan(&third, Some(&first))).await?).expect("a lead"), &second);
+    assert_same_lead(
+        &rebased(world.store.accept(world.plan(&third, Some(&first))).await?).expect("a lead"),
+        &second,
+    );
     world.decide(&second, true, after(7)).await?.due();
     let told = rebased(world.store.accept(world.plan(&third, Some(&second))).await?).expect("a lead");
     assert_eq!((told.id, told.version, told.state), (second.id, 3, LeadState::Qualified));
@@ -236,5 +250,22 @@ pub async fn racing_bodies_with_one_key_are_stored_once(harness: &dyn Harness) -
         }
     }
     assert_eq!((stored, reused, leads(&world).await?.len()), (1, 15, 1));
+    Ok(())
+}
+
+pub async fn a_second_open_lead_is_refused_by_the_store_itself(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let (lead, _) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
+    let further = Sent::saying("jordan@stacklane.co", "A demo?").at(after(5)).key("order-1");
+    // A plan that knows of the open lead and opens another one all the same.
+    let mut accept = world.plan(&further, None);
+    accept.write.basis = Basis::Newest(lead.id, lead.version);
+    let answer = world.store.accept(accept).await;
+    assert!(matches!(answer, Err(_) | Ok(Accepted::Rebase(_))), "{answer:?}");
+
+    assert_eq!(leads(&world).await?.len(), 1);
+    assert_same_lead(&world.seen_lead(&lead).await?, &lead);
+    assert_eq!(world.log_rows().await?.len(), 1);
+    world.store.accept(world.plan(&further, Some(&lead))).await?.due();
     Ok(())
 }

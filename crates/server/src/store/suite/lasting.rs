@@ -11,7 +11,8 @@ use crate::id::mint;
 use crate::reason::Reason;
 use crate::record::{AttemptOutcome, InboundLogRow, InboundStatus, Settings};
 use crate::store::{
-    Accepted, DeliveryFilter, InboundLogFilter, LeadFilter, PageRequest, ResendFilter, Seen, SeenQuery, StoreError,
+    Accepted, DeliveryFilter, InboundLogFilter, LeadFilter, PageRequest, ResendFilter, Seen, SeenQuery,
+    StoreError,
 };
 
 pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) -> Outcome {
@@ -23,7 +24,8 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) -> Outco
     let (lead, due) = world.stored(&sent).await?;
     finish(&world, &due[0], after(1), AttemptOutcome::RetryAt(after(30))).await?;
     let event = world.store.event(world.id(), due[0].event_id).await?.expect("the event is there");
-    let (failing, audit) = (world.seen_destination(&destination).await?, world.store.audit_rows(world.id(), 10).await?);
+    let (failing, audit) =
+        (world.seen_destination(&destination).await?, world.store.audit_rows(world.id(), 10).await?);
     let (submissions, logs) = (world.store.submissions(world.id(), lead.id).await?, world.log_rows().await?);
 
     let world = world.reopened(harness).await;
@@ -76,7 +78,8 @@ pub async fn lists_go_on_where_they_were_after_a_restart(harness: &dyn Harness) 
     let first = world.store.leads(world.id(), &filter, PageRequest { cursor: None, limit: 2 }).await?;
     let world = world.reopened(harness).await;
     world.stored(&Sent::from("late@stacklane.co")).await?;
-    let rest = world.store.leads(world.id(), &filter, PageRequest { cursor: first.next_cursor, limit: 10 }).await?;
+    let rest =
+        world.store.leads(world.id(), &filter, PageRequest { cursor: first.next_cursor, limit: 10 }).await?;
     assert_eq!(first.items.iter().chain(&rest.items).map(|lead| lead.id).collect::<Vec<_>>(), made);
     Ok(())
 }
@@ -178,7 +181,9 @@ pub async fn a_closed_store_refuses_every_call(harness: &dyn Harness) -> Outcome
     Ok(())
 }
 
-pub async fn writes_that_wait_when_the_store_is_closed_are_stored_or_refused(harness: &dyn Harness) -> Outcome {
+pub async fn writes_that_wait_when_the_store_is_closed_are_stored_or_refused(
+    harness: &dyn Harness,
+) -> Outcome {
     let world = std::sync::Arc::new(World::open(harness).await?);
     let tasks: Vec<_> = (0..64)
         .map(|number| {

@@ -28,7 +28,8 @@ pub async fn every_list_is_walked_newest_first_without_gap_or_repeat(harness: &d
     let (mut leads, mut events, mut deliveries, mut logs) = (vec![], vec![], vec![], vec![]);
     for number in 0..23 {
         // Many in one millisecond, and a clock that was set back: the order is that of the commits.
-        let at = if number == 11 { START.minus(std::time::Duration::from_secs(60)) } else { after(number / 5) };
+        let at =
+            if number == 11 { START.minus(std::time::Duration::from_secs(60)) } else { after(number / 5) };
         let accept = world.plan(&Sent::from(&format!("person{number}@stacklane.co")).at(at), None);
         leads.insert(0, accept.write.lead.id);
         events.insert(0, accept.write.event.as_ref().expect("an event is made").id);
@@ -42,10 +43,12 @@ pub async fn every_list_is_walked_newest_first_without_gap_or_repeat(harness: &d
         assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), leads);
         let found = walk(limit, async |page| world.store.events(world.id(), page).await).await?;
         assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), events);
-        let found = walk(limit, async |page| world.store.inbound_log(world.id(), &logs_like, page).await).await?;
+        let found =
+            walk(limit, async |page| world.store.inbound_log(world.id(), &logs_like, page).await).await?;
         assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), logs);
         let found =
-            walk(limit, async |page| world.store.deliveries(world.id(), &deliveries_like, page).await).await?;
+            walk(limit, async |page| world.store.deliveries(world.id(), &deliveries_like, page).await)
+                .await?;
         assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), deliveries);
     }
     Ok(())
@@ -61,7 +64,8 @@ pub async fn rows_that_come_while_a_list_is_walked_do_not_disturb_it(harness: &d
     world.stored(&person("E", "")).await?;
     // A lead that changes keeps its place.
     world.stored(&person("A", r#","company":"Acme""#)).await?;
-    let rest = world.store.leads(world.id(), &filter, PageRequest { cursor: first.next_cursor, limit: 2 }).await?;
+    let rest =
+        world.store.leads(world.id(), &filter, PageRequest { cursor: first.next_cursor, limit: 2 }).await?;
     let seen: Vec<_> = first.items.iter().chain(&rest.items).map(|lead| lead.details.name.as_str()).collect();
     assert_eq!(seen, ["D", "C", "B", "A"]);
     assert_eq!(rest.next_cursor, None);
@@ -211,8 +215,10 @@ pub async fn deliveries_are_found_by_state_destination_event_and_type(harness: &
 
     let found = async |filter: DeliveryFilter| {
         let rows = walk(1, async |page| world.store.deliveries(world.id(), &filter, page).await).await?;
-        let mut places: Vec<_> =
-            rows.iter().map(|row| due.iter().position(|one| one.id == row.id).expect("a known delivery")).collect();
+        let mut places: Vec<_> = rows
+            .iter()
+            .map(|row| due.iter().position(|one| one.id == row.id).expect("a known delivery"))
+            .collect();
         places.sort_unstable();
         Ok::<_, StoreError>(places)
     };
@@ -228,7 +234,10 @@ pub async fn deliveries_are_found_by_state_destination_event_and_type(harness: &
     assert_eq!(found(DeliveryFilter { destination: Some(second.id), ..any.clone() }).await?, [2]);
     assert_eq!(found(DeliveryFilter { event: Some(due[0].event_id), ..any.clone() }).await?, [0]);
     assert_eq!(found(DeliveryFilter { event: Some(due[1].event_id), ..any.clone() }).await?, [1, 2]);
-    assert_eq!(found(DeliveryFilter { event_type: Some(EventType::LeadQualified), ..any.clone() }).await?, [1, 2]);
+    assert_eq!(
+        found(DeliveryFilter { event_type: Some(EventType::LeadQualified), ..any.clone() }).await?,
+        [1, 2]
+    );
     let both = DeliveryFilter { destination: Some(first.id), ..state(DeliveryState::Dead) };
     assert_eq!(found(both).await?, [1]);
     Ok(())
@@ -259,7 +268,9 @@ pub async fn workspaces_do_not_see_each_others_rows(harness: &dyn Harness) -> Ou
     assert_eq!(store.all_destinations().await?, [destination.clone()]);
     assert_eq!(store.operators(id).await?.len(), 1);
     assert!(store.audit_rows(id, 10).await?.is_empty());
-    assert!(!store.delete_destination(destination.id, neighbour.audit("destination.delete", after(1))).await?);
+    assert!(
+        !store.delete_destination(destination.id, neighbour.audit("destination.delete", after(1))).await?
+    );
     assert_eq!(world.store.destinations(world.id()).await?, [destination]);
     assert_eq!(world.store.pending_deliveries().await?, 1, "this one counts over all workspaces");
     Ok(())

@@ -33,10 +33,10 @@ pub mod lasting;
 pub mod lists;
 #[doc(hidden)]
 pub mod resends;
-#[doc(hidden)]
-pub mod upkeep;
 mod same;
 mod sent;
+#[doc(hidden)]
+pub mod upkeep;
 mod world;
 
 pub use world::Outcome;
@@ -105,6 +105,7 @@ macro_rules! store_suite {
                 a_plan_on_an_older_version_is_answered_with_the_lead_as_it_is
                 a_plan_on_a_lead_that_is_not_there_is_answered_with_nothing
                 an_address_is_known_by_its_identity
+                a_second_open_lead_is_refused_by_the_store_itself
                 racing_senders_with_one_email_open_one_lead
                 racing_senders_that_plan_again_all_join_it
                 racing_equal_bodies_are_stored_once
@@ -199,6 +200,7 @@ macro_rules! store_suite {
                 retention_counts_from_the_decision
                 retention_waits_for_deliveries_that_are_under_way
                 without_a_retention_everything_is_kept
+                bodies_that_come_after_a_clearance_are_forgotten_as_well
                 an_attempt_for_a_lead_that_was_deleted_is_no_error
                 a_long_backlog_is_done_in_several_steps
             }
@@ -235,7 +237,10 @@ mod tests {
         ] {
             for case in topic.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
                 let name = case.split('(').next().unwrap_or_default();
-                assert!(list.lines().any(|line| line.trim() == name), "`{name}` is missing in `store_suite!`");
+                assert!(
+                    list.lines().any(|line| line.trim() == name),
+                    "`{name}` is missing in `store_suite!`"
+                );
             }
         }
     }

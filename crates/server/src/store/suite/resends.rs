@@ -10,7 +10,10 @@ use crate::record::{AttemptOutcome, DeliveryState, Destination, DueDelivery};
 use crate::store::{DeliveryFilter, ResendFilter, StoreError};
 
 /// A workspace with a destination and so many deliveries that this process holds.
-async fn claimed(harness: &dyn Harness, count: usize) -> Result<(World, Destination, Vec<DueDelivery>), StoreError> {
+async fn claimed(
+    harness: &dyn Harness,
+    count: usize,
+) -> Result<(World, Destination, Vec<DueDelivery>), StoreError> {
     let world = World::open(harness).await?;
     let destination = world.destination(EventType::ALL, START).await?;
     let mut due = Vec::new();
@@ -52,10 +55,13 @@ pub async fn a_resend_is_due_at_once_with_the_schedule_begun_anew(harness: &dyn 
         finish(&world, again, after(61), AttemptOutcome::RetryAt(after(70))).await?;
         let third = world.store.claim_due(destination.id, after(70), 10).await?;
         assert_eq!((third[0].attempt_number, third[0].schedule_step), (3, 1));
-        assert_eq!(world.seen_delivery(due).await?.attempts, [
-            attempt(due, after(1), &outcome),
-            attempt(again, after(61), &AttemptOutcome::RetryAt(after(70))),
-        ]);
+        assert_eq!(
+            world.seen_delivery(due).await?.attempts,
+            [
+                attempt(due, after(1), &outcome),
+                attempt(again, after(61), &AttemptOutcome::RetryAt(after(70))),
+            ]
+        );
     }
     Ok(())
 }
@@ -97,7 +103,8 @@ pub async fn a_resend_matches_destination_event_and_type(harness: &dyn Harness) 
     for due in &due {
         finish(&world, due, after(4), AttemptOutcome::Dead).await?;
     }
-    let count = async |filter| world.store.resend(world.id(), ResendFilter::Matching(filter), after(5), true).await;
+    let count =
+        async |filter| world.store.resend(world.id(), ResendFilter::Matching(filter), after(5), true).await;
     let any = DeliveryFilter::default();
     assert_eq!(count(any.clone()).await?, 3);
     assert_eq!(count(DeliveryFilter { destination: Some(first.id), ..any.clone() }).await?, 2);
@@ -145,7 +152,9 @@ pub async fn a_resend_to_a_disabled_destination_waits_for_it(harness: &dyn Harne
     Ok(())
 }
 
-pub async fn deleting_a_destination_cancels_what_is_pending_and_keeps_the_rest(harness: &dyn Harness) -> Outcome {
+pub async fn deleting_a_destination_cancels_what_is_pending_and_keeps_the_rest(
+    harness: &dyn Harness,
+) -> Outcome {
     let (world, destination, due) = claimed(harness, 4).await?;
     let other = world.destination(&[EventType::LeadReviewRequested], after(1)).await?;
     let (_, both) = world.stored(&Sent::from("kim@stacklane.co").at(after(2))).await?;
@@ -153,18 +162,20 @@ pub async fn deleting_a_destination_cancels_what_is_pending_and_keeps_the_rest(h
     finish(&world, &due[0], after(3), AttemptOutcome::Delivered).await?;
     finish(&world, &due[1], after(3), AttemptOutcome::Dead).await?;
     finish(&world, &due[2], after(3), AttemptOutcome::RetryAt(after(30))).await?;
-    assert!(world.store.delete_destination(destination.id, world.audit("destination.delete", after(4))).await?);
+    assert!(
+        world.store.delete_destination(destination.id, world.audit("destination.delete", after(4))).await?
+    );
 
-    let states = [
-        DeliveryState::Delivered,
-        DeliveryState::Dead,
-        DeliveryState::Cancelled,
-        DeliveryState::Cancelled,
-    ];
+    let states =
+        [DeliveryState::Delivered, DeliveryState::Dead, DeliveryState::Cancelled, DeliveryState::Cancelled];
     for (due, state) in due.iter().zip(states) {
         let found = world.seen_delivery(due).await?;
         assert_eq!((found.state, found.next_attempt_at), (state, None));
-        assert_eq!(resend(&world, ResendFilter::One(due.id), 60).await?, 0, "nothing goes to a deleted destination");
+        assert_eq!(
+            resend(&world, ResendFilter::One(due.id), 60).await?,
+            0,
+            "nothing goes to a deleted destination"
+        );
     }
     assert_eq!(resend(&world, matching(None), 60).await?, 0);
     assert_eq!(resend(&world, matching(Some(DeliveryState::Cancelled)), 60).await?, 0);

@@ -105,7 +105,8 @@ impl Sent {
             let scored = scored();
             (lead.scored, lead.scored_at) = (Some(scored.clone()), Some(self.at));
             let decision = Decision { outcome, by: DecidedBy::Auto, operator_id: None, note: None };
-            (lead.state == LeadState::Received).then(|| announce(&mut lead, &scored.qualification, decision, self.at))
+            (lead.state == LeadState::Received)
+                .then(|| announce(&mut lead, &scored.qualification, decision, self.at))
         });
         LeadWrite { basis, lead, event }
     }
@@ -157,7 +158,11 @@ pub(super) fn scored() -> Scored {
             scored_by: "rules/1".to_owned(),
         },
         signals: vec![
-            Signal { name: "business_domain".to_owned(), points: 20, detail: "The domain is a firm's.".to_owned() },
+            Signal {
+                name: "business_domain".to_owned(),
+                points: 20,
+                detail: "The domain is a firm's.".to_owned(),
+            },
             Signal { name: "no_budget".to_owned(), points: -5, detail: "No sum is named.".to_owned() },
         ],
     }

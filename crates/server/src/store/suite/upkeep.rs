@@ -11,7 +11,9 @@ use super::sent::Sent;
 use super::world::{DAY, Expect, HOUR, Outcome, START, World, after, walk};
 use crate::id::mint;
 use crate::reason::Reason;
-use crate::record::{AttemptOutcome, InboundLogRow, InboundStatus, SealedBytes, SecretDirection, SecretRow, Settings};
+use crate::record::{
+    AttemptOutcome, InboundLogRow, InboundStatus, SealedBytes, SecretDirection, SecretRow, Settings,
+};
 use crate::store::{Accepted, LeadFilter, StoreError};
 
 /// How long refusals are kept by these cases.
@@ -138,7 +140,9 @@ pub async fn upkeep_forgets_old_refusals_and_no_other_log_row(harness: &dyn Harn
     Ok(())
 }
 
-pub async fn retention_deletes_closed_leads_past_it_with_all_that_is_theirs(harness: &dyn Harness) -> Outcome {
+pub async fn retention_deletes_closed_leads_past_it_with_all_that_is_theirs(
+    harness: &dyn Harness,
+) -> Outcome {
     let world = World::with(harness, keeping(30)).await?;
     world.destination(EventType::ALL, START).await?;
     let (old, due) = world.stored(&Sent::from("old@stacklane.co").approved()).await?;
@@ -146,7 +150,8 @@ pub async fn retention_deletes_closed_leads_past_it_with_all_that_is_theirs(harn
     let (dead, due_dead) = world.stored(&Sent::from("dead@stacklane.co").rejected()).await?;
     finish(&world, &due_dead[0], after(1), AttemptOutcome::Dead).await?;
     let (open, _) = world.stored(&Sent::from("open@stacklane.co")).await?;
-    let (young, due_young) = world.stored(&Sent::from("young@stacklane.co").approved().at(after(DAY))).await?;
+    let (young, due_young) =
+        world.stored(&Sent::from("young@stacklane.co").approved().at(after(DAY))).await?;
     finish(&world, &due_young[0], after(DAY), AttemptOutcome::Delivered).await?;
 
     tidy(&world, after(30 * DAY - 1)).await?;
@@ -208,6 +213,22 @@ pub async fn without_a_retention_everything_is_kept(harness: &dyn Harness) -> Ou
     Ok(())
 }
 
+pub async fn bodies_that_come_after_a_clearance_are_forgotten_as_well(harness: &dyn Harness) -> Outcome {
+    let world = World::with(harness, keeping(1)).await?;
+    for number in 0..3 {
+        world.stored(&Sent::from(&format!("person{number}@stacklane.co")).approved()).await?;
+    }
+    tidy(&world, after(2 * DAY)).await?;
+    assert_eq!(leads(&world).await?, 0);
+
+    let sent = Sent::from("jordan@stacklane.co").at(after(2 * DAY));
+    let (lead, _) = world.stored(&sent).await?;
+    tidy(&world, after(4 * DAY)).await?;
+    let again = sent.at(after(4 * DAY)).window(30 * DAY);
+    assert!(matches!(world.send(&again).await?, Accepted::Rebase(Some(found)) if found.id == lead.id));
+    Ok(())
+}
+
 pub async fn an_attempt_for_a_lead_that_was_deleted_is_no_error(harness: &dyn Harness) -> Outcome {
     let world = World::with(harness, keeping(1)).await?;
     let destination = world.destination(EventType::ALL, START).await?;
@@ -225,7 +246,9 @@ pub async fn a_long_backlog_is_done_in_several_steps(harness: &dyn Harness) -> O
     let tasks: Vec<_> = (0..1_200)
         .map(|number| {
             let world = std::sync::Arc::clone(&world);
-            let sent = Sent::from(&format!("person{number}@stacklane.co")).approved().key(&format!("order-{number}"));
+            let sent = Sent::from(&format!("person{number}@stacklane.co"))
+                .approved()
+                .key(&format!("order-{number}"));
             tokio::spawn(async move { world.stored(&sent).await.map(|_| ()) })
         })
         .collect();

@@ -10,8 +10,8 @@ use super::sent::Sent;
 use crate::directory::sha256;
 use crate::id::{EndpointId, mint};
 use crate::record::{
-    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, InboundLogRow, InboundStatus, Lead, Operator,
-    Role, SealedBytes, SecretDirection, SecretRow, Settings, Workspace,
+    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, InboundLogRow, InboundStatus, Lead,
+    Operator, Role, SealedBytes, SecretDirection, SecretRow, Settings, Workspace,
 };
 use crate::store::{
     Accept, Accepted, Cursor, Decide, Decided, DeliveryFilter, Founding, Page, PageRequest, Store, StoreError,
@@ -91,7 +91,11 @@ impl World {
     }
 
     /// An enabled destination for these types, made at `at`.
-    pub(super) async fn destination(&self, types: &[EventType], at: Moment) -> Result<Destination, StoreError> {
+    pub(super) async fn destination(
+        &self,
+        types: &[EventType],
+        at: Moment,
+    ) -> Result<Destination, StoreError> {
         let destination = Destination {
             id: mint(at),
             workspace_id: self.id(),
