@@ -95,5 +95,12 @@ fn delete_closed_leads(sql: &Connection, workspace: &Workspace, before: Moment) 
         }
         sql.prepare_cached("DELETE FROM leads WHERE seq = ?")?.execute([seq])?;
     }
+    if !old.is_empty() {
+        // SQLite gives the numbers of deleted newest rows out again: the walk over submissions must not be past them.
+        sql.execute(
+            "UPDATE upkeep SET seq = min(seq, (SELECT coalesce(max(seq), 0) FROM submissions)) WHERE task LIKE 'bodies:%'",
+            [],
+        )?;
+    }
     Ok(old.len() as i64 >= STEP / 10)
 }

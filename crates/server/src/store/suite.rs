@@ -1,1 +1,0 @@
-//! The tests that every store must pass, written against [`Store`](super::Store).

@@ -1,0 +1,174 @@
+//! The queue: what is due, who holds it, what comes next.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use agentflow_events::{EventType, Moment};
+
+use super::Harness;
+use super::same::assert_same_due;
+use super::sent::Sent;
+use super::world::{Outcome, START, World, after};
+use crate::record::{Destination, DueDelivery, Settings};
+use crate::store::StoreError;
+
+/// A workspace whose deliveries wait a second, with a destination for every event.
+async fn waiting(harness: &dyn Harness) -> Result<(World, Destination), StoreError> {
+    let settings = Settings { retry_schedule_seconds: vec![1, 5], ..Settings::default() };
+    let world = World::with(harness, settings).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
+    Ok((world, destination))
+}
+
+/// Stores `count` leads, a second apart from `first` on; their deliveries are due a second after each.
+async fn leads(world: &World, count: u64, first: u64) -> Result<(), StoreError> {
+    for number in first..first + count {
+        world.stored(&Sent::from(&format!("person{number}@stacklane.co")).at(after(number))).await?;
+    }
+    Ok(())
+}
+
+fn due_at(claimed: &[DueDelivery]) -> Vec<Moment> {
+    claimed.iter().map(|delivery| delivery.due_at).collect()
+}
+
+pub async fn claims_what_is_due_oldest_due_first(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    // Stored in another order than they are due.
+    leads(&world, 2, 3).await?;
+    leads(&world, 2, 1).await?;
+    leads(&world, 1, 9).await?;
+    let claimed = world.store.claim_due(destination.id, after(5), 10).await?;
+    assert_eq!(due_at(&claimed), [after(2), after(3), after(4), after(5)]);
+    for due in &claimed {
+        let event = world.store.event(world.id(), due.event_id).await?.expect("the event is there");
+        assert_eq!((due.lead_id, due.event_type), (event.lead_id, event.event_type));
+        assert!(due.body == event.body, "the body is the event's, byte for byte");
+    }
+    Ok(())
+}
+
+pub async fn deliveries_due_at_the_same_moment_go_in_the_order_of_their_events(
+    harness: &dyn Harness,
+) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    let mut made = Vec::new();
+    for number in 0..20 {
+        made.push(world.stored(&Sent::from(&format!("person{number}@stacklane.co"))).await?.0.id);
+    }
+    let claimed = world.store.claim_due(destination.id, after(1), 100).await?;
+    assert_eq!(claimed.iter().map(|due| due.lead_id).collect::<Vec<_>>(), made);
+    Ok(())
+}
+
+pub async fn claims_no_more_than_the_limit_and_nothing_twice(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    leads(&world, 5, 0).await?;
+    assert!(world.store.claim_due(destination.id, after(60), 0).await?.is_empty());
+    let first = world.store.claim_due(destination.id, after(60), 2).await?;
+    let second = world.store.claim_due(destination.id, after(60), 2).await?;
+    let third = world.store.claim_due(destination.id, after(60), 2).await?;
+    assert_eq!(due_at(&first), [after(1), after(2)]);
+    assert_eq!(due_at(&second), [after(3), after(4)]);
+    assert_eq!(due_at(&third), [after(5)]);
+    assert!(world.store.claim_due(destination.id, after(60), 2).await?.is_empty());
+    Ok(())
+}
+
+pub async fn racing_claims_share_what_is_due(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    leads(&world, 30, 0).await?;
+    let world = Arc::new(world);
+    let tasks: Vec<_> = (0..10)
+        .map(|_| {
+            let (world, destination) = (Arc::clone(&world), destination.id);
+            tokio::spawn(async move { world.store.claim_due(destination, after(60), 4).await })
+        })
+        .collect();
+    let mut claimed = Vec::new();
+    for task in tasks {
+        let part = task.await.expect("the task ends")?;
+        assert!(part.len() <= 4);
+        claimed.extend(part.into_iter().map(|due| due.id));
+    }
+    assert_eq!(claimed.len(), 30);
+    assert_eq!(claimed.iter().collect::<HashSet<_>>().len(), 30);
+    Ok(())
+}
+
+pub async fn claims_only_of_the_destination_asked_for(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    let other = world.destination(EventType::ALL, after(1)).await?;
+    leads(&world, 1, 2).await?;
+    let claimed = world.store.claim_due(destination.id, after(60), 10).await?;
+    assert_eq!(claimed.iter().map(|due| due.destination_id).collect::<Vec<_>>(), [destination.id]);
+    let claimed = world.store.claim_due(other.id, after(60), 10).await?;
+    assert_eq!(claimed.iter().map(|due| due.destination_id).collect::<Vec<_>>(), [other.id]);
+    let unknown = crate::id::mint(START);
+    assert!(world.store.claim_due(unknown, after(60), 10).await?.is_empty());
+    Ok(())
+}
+
+pub async fn a_disabled_destination_waits_and_goes_on_when_enabled(harness: &dyn Harness) -> Outcome {
+    let (world, mut destination) = waiting(harness).await?;
+    leads(&world, 1, 0).await?;
+    destination.enabled = false;
+    world.put(&destination).await?;
+    assert!(world.store.claim_due(destination.id, after(60), 10).await?.is_empty());
+    assert!(world.store.next_due().await?.is_empty());
+    assert_eq!(world.store.pending_deliveries().await?, 1);
+    destination.enabled = true;
+    world.put(&destination).await?;
+    assert_eq!(world.store.next_due().await?, [(destination.id, after(1))]);
+    assert_eq!(world.store.claim_due(destination.id, after(60), 10).await?.len(), 1);
+    Ok(())
+}
+
+pub async fn a_released_claim_is_due_as_before(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    leads(&world, 2, 0).await?;
+    let claimed = world.store.claim_due(destination.id, after(60), 10).await?;
+    world.store.release(&[claimed[0].id]);
+    assert_eq!(world.store.next_due().await?, [(destination.id, after(1))]);
+    let again = world.store.claim_due(destination.id, after(60), 10).await?;
+    assert_eq!(again.len(), 1);
+    assert_same_due(&again[0], &claimed[0]);
+    world.store.release(&[claimed[0].id, claimed[1].id]);
+    assert_eq!(world.store.claim_due(destination.id, after(60), 10).await?.len(), 2);
+    // What nobody holds can be released, too.
+    world.store.release(&[crate::id::mint(START)]);
+    world.store.release(&[]);
+    Ok(())
+}
+
+pub async fn a_claim_from_an_acceptance_can_be_released(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
+    let (_, due) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
+    world.store.release(&[due[0].id]);
+    let again = world.store.claim_due(destination.id, START, 10).await?;
+    assert_eq!(again.len(), 1);
+    assert_same_due(&again[0], &due[0]);
+    Ok(())
+}
+
+pub async fn next_due_tells_the_earliest_unclaimed_of_each_destination(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    assert!(world.store.next_due().await?.is_empty());
+    leads(&world, 3, 0).await?;
+    let late = world.destination(EventType::ALL, after(3)).await?;
+    let idle = world.destination(&[], after(4)).await?;
+    leads(&world, 1, 7).await?;
+
+    let mut next = world.store.next_due().await?;
+    next.sort();
+    assert_eq!(next, [(destination.id, after(1)), (late.id, after(8))]);
+    assert!(next.iter().all(|(id, _)| *id != idle.id));
+    world.store.claim_due(destination.id, after(2), 10).await?;
+    let mut next = world.store.next_due().await?;
+    next.sort();
+    assert_eq!(next, [(destination.id, after(3)), (late.id, after(8))]);
+    world.store.claim_due(late.id, after(8), 10).await?;
+    assert_eq!(world.store.next_due().await?, [(destination.id, after(3))]);
+    Ok(())
+}

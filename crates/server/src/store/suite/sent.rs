@@ -1,0 +1,169 @@
+//! One submission as the intake would bring it to the store, and the decisions on its lead.
+
+use std::time::Duration;
+
+use agentflow_events::{
+    Action, Confidence, DecidedBy, Decision, Dimensions, Moment, OperatorId, Outcome, Qualification, Score,
+    WorkspaceId,
+};
+use agentflow_lead::Submission;
+use bytes::Bytes;
+
+use super::world::{DAY, START};
+use crate::announce;
+use crate::id::{EndpointId, mint};
+use crate::qualify::state_after;
+use crate::record::{DecisionRecord, Lead, LeadState, Scored, Signal, StoredSubmission};
+use crate::store::{Basis, LeadWrite};
+
+/// A submission: by default it brings its lead into review.
+#[derive(Clone)]
+pub(super) struct Sent {
+    pub(super) body: Bytes,
+    pub(super) at: Moment,
+    pub(super) key: Option<String>,
+    pub(super) window: Duration,
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Sent {
+    /// The JSON object given, sent at the start.
+    pub(super) fn body(json: impl Into<String>) -> Self {
+        Self {
+            body: Bytes::from(json.into()),
+            at: START,
+            key: None,
+            window: Duration::from_secs(DAY),
+            outcome: Some(Outcome::ReviewRequested),
+        }
+    }
+
+    /// From this address.
+    pub(super) fn from(email: &str) -> Self {
+        Self::saying(email, "We need 40 seats before March.")
+    }
+
+    /// From this address with this message.
+    pub(super) fn saying(email: &str, message: &str) -> Self {
+        Self::body(format!(r#"{{"name":"Jordan Ellis","email":"{email}","message":"{message}"}}"#))
+    }
+
+    pub(super) fn at(self, at: Moment) -> Self {
+        Self { at, ..self }
+    }
+
+    pub(super) fn key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
+    }
+
+    pub(super) fn window(self, seconds: u64) -> Self {
+        Self { window: Duration::from_secs(seconds), ..self }
+    }
+
+    pub(super) fn approved(self) -> Self {
+        Self { outcome: Some(Outcome::Approved), ..self }
+    }
+
+    pub(super) fn rejected(self) -> Self {
+        Self { outcome: Some(Outcome::Rejected), ..self }
+    }
+
+    /// Stored before it is scored.
+    pub(super) fn unscored(self) -> Self {
+        Self { outcome: None, ..self }
+    }
+
+    pub(super) fn submission(&self, endpoint_id: EndpointId) -> StoredSubmission {
+        StoredSubmission { id: mint(self.at), endpoint_id, at: self.at, body: self.body.clone() }
+    }
+
+    /// The lead as it shall be with this submission, resting on `newest`.
+    pub(super) fn plan(&self, workspace_id: WorkspaceId, newest: Option<&Lead>) -> LeadWrite {
+        let details = Submission::parse(&self.body).expect("the case sends a lead within the rules");
+        let basis = newest.map_or(Basis::NoLead, |lead| Basis::Newest(lead.id, lead.version));
+        let mut lead = match newest {
+            Some(open) if open.state.is_open() => {
+                let mut lead = open.clone();
+                lead.details.merge(&details);
+                lead.version += 1;
+                lead
+            }
+            closed => Lead {
+                id: mint(self.at),
+                workspace_id,
+                version: 1,
+                state: LeadState::Received,
+                details,
+                previous_lead_id: closed.map(|lead| lead.id),
+                scored: None,
+                decision: None,
+                received_at: self.at,
+                scored_at: None,
+            },
+        };
+        let event = self.outcome.and_then(|outcome| {
+            let scored = scored();
+            (lead.scored, lead.scored_at) = (Some(scored.clone()), Some(self.at));
+            let decision = Decision { outcome, by: DecidedBy::Auto, operator_id: None, note: None };
+            (lead.state == LeadState::Received)
+                .then(|| announce(&mut lead, &scored.qualification, decision, self.at))
+        });
+        LeadWrite { basis, lead, event }
+    }
+}
+
+/// The lead as an operator decides it, on the version given.
+pub(super) fn judge(lead: &Lead, approve: bool, operator: OperatorId, at: Moment) -> LeadWrite {
+    let basis = Basis::Newest(lead.id, lead.version);
+    let decision = Decision {
+        outcome: if approve { Outcome::Approved } else { Outcome::Rejected },
+        by: DecidedBy::Operator,
+        operator_id: Some(operator),
+        note: Some("Spoke on the phone: “call back in May”.".to_owned()),
+    };
+    let mut lead = lead.clone();
+    lead.version += 1;
+    let event = announce(&mut lead, &scored().qualification, decision, at);
+    LeadWrite { basis, lead, event: Some(event) }
+}
+
+fn announce(
+    lead: &mut Lead,
+    qualification: &Qualification,
+    decision: Decision,
+    at: Moment,
+) -> crate::record::EventRow {
+    lead.state = state_after(decision.outcome);
+    if !lead.state.is_open() {
+        lead.decision = Some(DecisionRecord { decision: decision.clone(), decided_at: at });
+    }
+    announce::event(lead, qualification, decision, at)
+}
+
+/// How every lead of the suite is scored.
+pub(super) fn scored() -> Scored {
+    let score = Score::clamped(61);
+    Scored {
+        qualification: Qualification {
+            score,
+            confidence: Confidence::Medium,
+            summary: "A “business” address; no budget named.".to_owned(),
+            recommended_action: Action::Review,
+            dimensions: Dimensions {
+                company_fit: score,
+                intent_strength: Score::MAX,
+                budget_signal: Score::MIN,
+                timeline: score,
+            },
+            scored_by: "rules/1".to_owned(),
+        },
+        signals: vec![
+            Signal {
+                name: "business_domain".to_owned(),
+                points: 20,
+                detail: "The domain is a firm's.".to_owned(),
+            },
+            Signal { name: "no_budget".to_owned(), points: -5, detail: "No sum is named.".to_owned() },
+        ],
+    }
+}
