@@ -48,7 +48,7 @@ impl SelfTest {
         status: u16,
         code: &str,
     ) -> Result<Response<String>, Failure> {
-        let tampered = String::from_utf8(EVENT.to_vec())?.replacen("82", "99", 1);
+        let tampered = String::from_utf8(EVENT.to_vec())?.replacen(r#""score":82"#, r#""score":99"#, 1);
         assert_ne!(tampered.as_bytes(), EVENT, "the event has that score");
         self.send("tampered", secret, tampered.as_bytes(), status, code).await
     }
