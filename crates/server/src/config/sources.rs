@@ -19,7 +19,7 @@ pub struct Flags {
     /// TOML file with settings
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address under which senders reach the server, for instance https://hooks.example.com
+    /// Address under which senders reach the server, for instance `https://hooks.example.com`
     #[arg(long, global = true, value_name = "URL")]
     pub public_url: Option<String>,
 }

@@ -265,7 +265,7 @@ pub async fn workspaces_do_not_see_each_others_rows(harness: &dyn Harness) -> Ou
     assert!(neighbour.all_deliveries().await?.is_empty());
     assert_eq!(neighbour.log_rows().await?.len(), 1);
     assert!(store.destinations(id).await?.is_empty());
-    assert_eq!(store.all_destinations().await?, [destination.clone()]);
+    assert_eq!(store.all_destinations().await?, std::slice::from_ref(&destination));
     assert_eq!(store.operators(id).await?.len(), 1);
     assert!(store.audit_rows(id, 10).await?.is_empty());
     assert!(

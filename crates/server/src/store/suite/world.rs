@@ -259,7 +259,6 @@ pub(super) async fn walk<T>(
 }
 
 /// What follows from an acceptance that must have been stored.
-
 pub(super) trait Expect {
     /// The deliveries due at once.
     fn due(self) -> Vec<DueDelivery>;
