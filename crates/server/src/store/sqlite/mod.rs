@@ -117,4 +117,6 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;
