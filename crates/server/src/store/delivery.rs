@@ -20,7 +20,8 @@ pub enum ResendFilter {
 #[async_trait]
 pub trait DeliveryStore: Send + Sync + 'static {
     /// Claims up to `limit` deliveries of an enabled destination that are due, oldest due first. A claim holds until the
-    /// attempt is finished, the delivery is released, or the process ends.
+    /// attempt is finished, the delivery is released, or the process ends; a caller that goes away before the answer
+    /// claims nothing.
     ///
     /// # Errors
     /// Nothing was claimed.

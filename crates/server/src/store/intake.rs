@@ -120,7 +120,8 @@ pub enum Decided {
 /// The intake's part of the store.
 #[async_trait]
 pub trait IntakeStore: Send + Sync + 'static {
-    /// Commits an accepted request: submission, lead, log row, event and deliveries in one transaction.
+    /// Commits an accepted request: submission, lead, log row, event and deliveries in one transaction. It is committed
+    /// even where the caller goes away before the answer; the deliveries are not claimed then. So for `decide`.
     ///
     /// # Errors
     /// Nothing was written.

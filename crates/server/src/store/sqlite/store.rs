@@ -43,7 +43,11 @@ impl Store for SqliteStore {
 #[async_trait]
 impl IntakeStore for SqliteStore {
     async fn accept(&self, request: Accept) -> Result<Accepted, StoreError> {
-        self.writer.write(move |tx| accept::accept(tx, &request)).await
+        let held: fn(&Accepted) -> &[DueDelivery] = |answer| match answer {
+            Accepted::Stored(due) => due,
+            Accepted::Duplicate(_) | Accepted::KeyReused | Accepted::Rebase(_) => &[],
+        };
+        self.writer.write_claiming(move |tx| accept::accept(tx, &request), held).await
     }
 
     async fn seen(&self, query: SeenQuery) -> Result<Seen, StoreError> {
@@ -56,7 +60,11 @@ impl IntakeStore for SqliteStore {
     }
 
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
-        self.writer.write(move |tx| accept::decide(tx, &decide)).await
+        let held: fn(&Decided) -> &[DueDelivery] = |answer| match answer {
+            Decided::Stored(due) => due,
+            Decided::Changed | Decided::NotFound => &[],
+        };
+        self.writer.write_claiming(move |tx| accept::decide(tx, &decide), held).await
     }
 }
 
@@ -68,7 +76,9 @@ impl DeliveryStore for SqliteStore {
         now: Moment,
         limit: usize,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        self.writer.write(move |tx| queue::claim_due(tx, destination, now, limit)).await
+        self.writer
+            .write_claiming(move |tx| queue::claim_due(tx, destination, now, limit), |due| due.as_slice())
+            .await
     }
 
     fn release(&self, deliveries: &[DeliveryId]) {

@@ -20,7 +20,7 @@ use super::checkpoint::Signals;
 use super::commit::{Alarm, Thread};
 use super::log::LogBuffer;
 use crate::id::DeliveryId;
-use crate::record::Destination;
+use crate::record::{Destination, DueDelivery};
 use crate::store::StoreError;
 
 /// Writes that may wait before further ones are refused.
@@ -33,6 +33,25 @@ pub(super) struct Claims(Arc<Mutex<HashSet<DeliveryId>>>);
 impl Claims {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A committed answer on its way to the caller. Where the caller has gone away, nobody would make the attempts that it
+/// claims: dropped unopened, it gives the claims back.
+struct Parcel<T> {
+    value: Option<T>,
+    held: fn(&T) -> &[DueDelivery],
+    claims: Claims,
+}
+
+impl<T> Drop for Parcel<T> {
+    fn drop(&mut self) {
+        if let Some(value) = &self.value {
+            let mut claims = self.claims.lock();
+            for delivery in (self.held)(value) {
+                claims.remove(&delivery.id);
+            }
+        }
     }
 }
 
@@ -89,6 +108,7 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     log_announced: Arc<AtomicBool>,
     failed: watch::Receiver<Option<String>>,
+    claims: Claims,
 }
 
 impl Writer {
@@ -104,7 +124,7 @@ impl Writer {
         let failed = signals.fail.subscribe();
         let log_announced = Arc::new(AtomicBool::new(false));
         let alarm = signals.clone();
-        let thread = Thread::new(connection, claims, log, Arc::clone(&log_announced), signals);
+        let thread = Thread::new(connection, claims.clone(), log, Arc::clone(&log_announced), signals);
         let handle = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _alarm = Alarm(alarm);
             let closing = thread.run(&inbox);
@@ -114,15 +134,25 @@ impl Writer {
                 let _ = done.send(());
             }
         })?;
-        Ok(Self { queue: Some(queue), thread: Some(handle), log_announced, failed })
+        Ok(Self { queue: Some(queue), thread: Some(handle), log_announced, failed, claims })
     }
 
     /// Runs `operation` in the next transaction and answers when it is on the disk.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        mut operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, replied) = oneshot::channel();
+        self.write_claiming(operation, |_| &[]).await
+    }
+
+    /// As [`write`](Self::write), for an answer that hands over the claims on `held`.
+    pub(super) async fn write_claiming<T: Send + 'static>(
+        &self,
+        mut operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+        held: fn(&T) -> &[DueDelivery],
+    ) -> Result<T, StoreError> {
+        let (reply, replied) = oneshot::channel::<Result<Parcel<T>, StoreError>>();
+        let claims = self.claims.clone();
         let output = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&output);
         let job = Job {
@@ -133,9 +163,8 @@ impl Writer {
             }),
             answer: Box::new(move |result| {
                 let value = output.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let stopped = || StoreError::Stopped("an operation gave no answer".to_owned());
                 // A caller that has gone away does not want to know.
-                let _ = reply.send(result.and_then(|()| value.ok_or_else(stopped)));
+                let _ = reply.send(result.map(|()| Parcel { value, held, claims }));
             }),
         };
         match self.send(Message::Job(job)) {
@@ -143,7 +172,8 @@ impl Writer {
             Err(TrySendError::Full(_)) => return Err(StoreError::Overloaded),
             Err(TrySendError::Disconnected(_)) => return Err(self.stopped()),
         }
-        replied.await.unwrap_or_else(|_| Err(self.stopped()))
+        let mut parcel = replied.await.unwrap_or_else(|_| Err(self.stopped()))?;
+        parcel.value.take().ok_or_else(|| StoreError::Stopped("an operation gave no answer".to_owned()))
     }
 
     /// Says that log rows wait.

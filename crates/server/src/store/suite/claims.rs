@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use agentflow_events::{EventType, Moment};
+use futures_util::FutureExt;
 
 use super::Harness;
 use super::same::assert_same_due;
 use super::sent::Sent;
-use super::world::{Outcome, START, World, after};
+use super::world::{Expect, Outcome, START, World, after};
 use crate::record::{Destination, DueDelivery, Settings};
 use crate::store::StoreError;
 
@@ -149,6 +150,32 @@ pub async fn a_claim_from_an_acceptance_can_be_released(harness: &dyn Harness) -
     let again = world.store.claim_due(destination.id, START, 10).await?;
     assert_eq!(again.len(), 1);
     assert_same_due(&again[0], &due[0]);
+    Ok(())
+}
+
+pub async fn a_caller_that_goes_away_holds_nothing(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
+    let mut answered = Vec::new();
+    for number in 0..20 {
+        let accept = world.plan(&Sent::from(&format!("person{number}@stacklane.co")), None);
+        // Begun, and dropped before it is answered, as when a sender hangs up.
+        if let Some(answer) = world.store.accept(accept).now_or_never() {
+            answered.extend(answer?.due().into_iter().map(|due| due.id));
+        }
+    }
+    // Behind them, so that they are committed once this is.
+    world.store.check_writable().await?;
+    world.store.release(&answered);
+    let claimed = world.store.claim_due(destination.id, after(1), 100).await?;
+    assert_eq!(claimed.len(), 20);
+
+    world.store.release(&claimed.iter().map(|due| due.id).collect::<Vec<_>>());
+    if let Some(answer) = world.store.claim_due(destination.id, after(1), 100).now_or_never() {
+        world.store.release(&answer?.iter().map(|due| due.id).collect::<Vec<_>>());
+    }
+    world.store.check_writable().await?;
+    assert_eq!(world.store.claim_due(destination.id, after(1), 100).await?.len(), 20);
     Ok(())
 }
 

@@ -141,6 +141,7 @@ macro_rules! store_suite {
                 a_disabled_destination_waits_and_goes_on_when_enabled
                 a_released_claim_is_due_as_before
                 a_claim_from_an_acceptance_can_be_released
+                a_caller_that_goes_away_holds_nothing
                 next_due_tells_the_earliest_unclaimed_of_each_destination
             }
             attempts {
