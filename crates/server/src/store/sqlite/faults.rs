@@ -164,6 +164,8 @@ async fn a_failing_commit_stops_the_store_for_good() {
     for answer in [store.audit(audit(workspace, "after", 1)).await, store.check_writable().await] {
         assert!(matches!(answer, Err(StoreError::Stopped(why)) if why == reason));
     }
+    let read = store.audit_rows(workspace, 10).await;
+    assert!(matches!(read, Err(StoreError::Stopped(why)) if why == reason), "it refuses to be read, too");
     store.close().await;
 
     let store = SqliteStore::open(&folder.path()).expect("a failed store opens again");

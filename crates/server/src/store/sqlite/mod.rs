@@ -72,12 +72,13 @@ impl SqliteStore {
             .spawn(move || checkpoint::run(&checkpointer, &wal, &stop, &heard))
             .map_err(threads)?;
 
+        let failed = signals.fail.subscribe();
         let (claims, log) = (Claims::default(), Arc::new(LogBuffer::default()));
         let writer =
             Writer::start(connection, lock, claims.clone(), Arc::clone(&log), signals).map_err(threads)?;
         Ok(Self {
             writer,
-            readers: Readers::new(path),
+            readers: Readers::new(path, failed),
             claims,
             log,
             checkpoints: Mutex::new(Some(checkpoints)),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::schema;
 use crate::store::StoreError;
@@ -14,13 +14,15 @@ const READERS: usize = 4;
 
 pub(super) struct Readers {
     path: PathBuf,
+    /// Why the store has failed: it refuses everything then.
+    failed: watch::Receiver<Option<String>>,
     turns: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), turns: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
+    pub(super) fn new(path: &Path, failed: watch::Receiver<Option<String>>) -> Self {
+        Self { path: path.to_owned(), failed, turns: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
     }
 
     /// Runs `read` on a connection, on a thread that may wait.
@@ -30,7 +32,10 @@ impl Readers {
     ) -> Result<T, StoreError> {
         let closed = |_| StoreError::Stopped("it is closed".to_owned());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
-        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        if let Some(reason) = self.failed.borrow().clone() {
+            return Err(StoreError::Stopped(reason));
+        }
+        let (path, idle, turns) = (self.path.clone(), Arc::clone(&self.idle), Arc::clone(&self.turns));
         let work = move || {
             let _turn = turn;
             let waiting = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -42,7 +47,11 @@ impl Readers {
             let snapshot = connection.unchecked_transaction()?;
             let read = read(&snapshot)?;
             drop(snapshot);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+            // Closed meanwhile: the file is no longer this store's to hold.
+            if !turns.is_closed() {
+                idle.push(connection);
+            }
             Ok(read)
         };
         match tokio::task::spawn_blocking(work).await {
