@@ -66,10 +66,10 @@ impl SqliteStore {
         let signals = Signals { restart: Arc::default(), fail: Arc::new(fail) };
         let (checkpoints, stop) = sync_channel(0);
         let checkpointer = schema::open_checkpointer(path).map_err(backend)?;
-        let (wal, heard) = (beside(path, "-wal"), signals.clone());
+        let heard = signals.clone();
         std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
-            .spawn(move || checkpoint::run(&checkpointer, &wal, &stop, &heard))
+            .spawn(move || checkpoint::run(&checkpointer, &stop, &heard))
             .map_err(threads)?;
 
         let failed = signals.fail.subscribe();
