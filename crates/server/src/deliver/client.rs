@@ -1,7 +1,7 @@
 //! The only opener of outbound sockets: an HTTPS client that goes nowhere but to addresses that the policy allows.
 //!
-//! Every attempt resolves the host anew, judges every address, and uses a connection to one of exactly these addresses: an
-//! idle one that was opened to it under the same name, or a new one. It follows no redirect and reads no proxy variable.
+//! Every attempt uses a connection to one of exactly the addresses that were judged when the host was resolved: an idle one
+//! that was opened to it under the same name, or a new one. It follows no redirect and reads no proxy variable.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,12 +18,12 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::pool::{Connection, Peer, Pool};
-use super::target::TargetHost;
+use super::resolve::Resolver;
 use super::{AddressPolicy, Target, TargetError};
 use crate::config::DeliveryConfig;
 
@@ -95,7 +95,7 @@ pub(crate) struct Reply {
 
 pub(crate) struct Client {
     tls: TlsConnector,
-    policy: AddressPolicy,
+    resolver: Resolver,
     pool: Arc<Pool>,
     deadline: Duration,
 }
@@ -116,19 +116,20 @@ impl Client {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             tls: TlsConnector::from(Arc::new(tls)),
-            policy: AddressPolicy::new(config.allow_networks.clone()),
+            resolver: Resolver::new(AddressPolicy::new(config.allow_networks.clone())),
             pool: Arc::new(Pool::new(config.concurrency_per_destination, IDLE_MAX)),
             deadline: Duration::from_millis(config.attempt_timeout_ms),
         })
     }
 
     pub(crate) fn policy(&self) -> &AddressPolicy {
-        &self.policy
+        self.resolver.policy()
     }
 
-    /// Closes connections that have waited too long for a request.
+    /// Closes connections that have waited too long for a request, and forgets old addresses.
     pub(crate) fn reap(&self) {
         self.pool.reap();
+        self.resolver.reap();
     }
 
     /// Sends a request and waits for the response's head, all within the deadline. `request` is called once for each
@@ -154,7 +155,7 @@ impl Client {
         request: impl Fn() -> Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<Reply, SendError> {
-        let addresses = self.resolve(target).await?;
+        let addresses = self.resolver.resolve(target).await?;
         if let Some((peer, mut connection)) = self.idle(target, &addresses).await {
             match connection.send_request(request()).await {
                 Ok(response) => return Ok(self.reply(peer, connection, response)),
@@ -166,23 +167,6 @@ impl Client {
         let (peer, mut connection) = self.connect(target, &addresses, deadline).await?;
         let response = connection.send_request(request()).await.map_err(SendError::Exchange)?;
         Ok(self.reply(peer, connection, response))
-    }
-
-    /// The target's addresses, all of them allowed.
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, SendError> {
-        let addresses: Vec<SocketAddr> = match &target.host {
-            TargetHost::Address(address) => vec![SocketAddr::new(*address, target.port)],
-            TargetHost::Name(name) => {
-                lookup_host((&**name, target.port)).await.map_err(|_| SendError::Dns)?.collect()
-            }
-        };
-        if addresses.is_empty() {
-            return Err(SendError::Dns);
-        }
-        if !addresses.iter().all(|address| self.policy.allows(address.ip())) {
-            return Err(TargetError::RefusedAddress.into());
-        }
-        Ok(addresses)
     }
 
     async fn idle(&self, target: &Target, addresses: &[SocketAddr]) -> Option<(Arc<Peer>, Connection)> {
@@ -214,10 +198,11 @@ impl Client {
                     return Ok((Arc::new(peer), connection));
                 }
                 Ok(Err(error)) => failure = error,
-                Err(_) if left == 1 => return Err(SendError::Timeout(self.deadline)),
+                Err(_) if left == 1 => failure = SendError::Timeout(self.deadline),
                 Err(_) => failure = SendError::Connect(io::ErrorKind::TimedOut),
             }
         }
+        self.resolver.forget(target);
         Err(failure)
     }
 

@@ -12,6 +12,7 @@ mod client;
 mod lane;
 mod message;
 mod pool;
+mod resolve;
 mod schedule;
 mod scheduler;
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl TargetError {
 /// The host of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TargetHost {
-    /// To be resolved, anew for every attempt.
+    /// To be resolved before it is connected to.
     Name(Arc<str>),
     /// Written as an address.
     Address(IpAddr),

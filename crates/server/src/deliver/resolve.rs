@@ -1,0 +1,130 @@
+//! Names to addresses that the policy allows.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::time::Instant;
+
+use super::client::SendError;
+use super::target::TargetHost;
+use super::{AddressPolicy, Target, TargetError};
+
+/// Resolves hosts through the system.
+///
+/// A lookup takes a thread and reads files, which costs as much as the rest of an attempt. So an answer whose addresses were
+/// all allowed is believed for a few seconds; a host that changes its mind meanwhile is still sent only to addresses that
+/// were judged. A refusal is never remembered.
+pub(super) struct Resolver {
+    policy: AddressPolicy,
+    answers: Mutex<HashMap<(Arc<str>, u16), Answer>>,
+}
+
+struct Answer {
+    addresses: Arc<[SocketAddr]>,
+    until: Instant,
+}
+
+impl Resolver {
+    /// How long an answer is believed.
+    const BELIEVED_FOR: Duration = Duration::from_secs(5);
+
+    pub(super) fn new(policy: AddressPolicy) -> Self {
+        Self { policy, answers: Mutex::default() }
+    }
+
+    pub(super) fn policy(&self) -> &AddressPolicy {
+        &self.policy
+    }
+
+    /// The target's addresses, all of them allowed.
+    pub(super) async fn resolve(&self, target: &Target) -> Result<Arc<[SocketAddr]>, SendError> {
+        let name = match &target.host {
+            TargetHost::Address(address) => {
+                return self.judged(vec![SocketAddr::new(*address, target.port)]);
+            }
+            TargetHost::Name(name) => name,
+        };
+        let key = (Arc::clone(name), target.port);
+        if let Some(answer) = self.answers().get(&key)
+            && Instant::now() < answer.until
+        {
+            return Ok(Arc::clone(&answer.addresses));
+        }
+        let found = lookup_host((&**name, target.port)).await.map_err(|_| SendError::Dns)?;
+        let addresses = self.judged(found.collect())?;
+        let until = Instant::now() + Self::BELIEVED_FOR;
+        self.answers().insert(key, Answer { addresses: Arc::clone(&addresses), until });
+        Ok(addresses)
+    }
+
+    /// Forgets a target's addresses, none of which answered: the next attempt asks again.
+    pub(super) fn forget(&self, target: &Target) {
+        if let TargetHost::Name(name) = &target.host {
+            self.answers().remove(&(Arc::clone(name), target.port));
+        }
+    }
+
+    /// Forgets what is no longer believed.
+    pub(super) fn reap(&self) {
+        let now = Instant::now();
+        self.answers().retain(|_, answer| now < answer.until);
+    }
+
+    fn judged(&self, addresses: Vec<SocketAddr>) -> Result<Arc<[SocketAddr]>, SendError> {
+        if addresses.is_empty() {
+            return Err(SendError::Dns);
+        }
+        if !addresses.iter().all(|address| self.policy.allows(address.ip())) {
+            return Err(TargetError::RefusedAddress.into());
+        }
+        Ok(addresses.into())
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<(Arc<str>, u16), Answer>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AddressPolicy, Target, TargetError};
+    use super::{Resolver, SendError};
+
+    fn resolver(allowed: &[&str]) -> Resolver {
+        Resolver::new(AddressPolicy::new(allowed.iter().map(|net| net.parse().unwrap()).collect()))
+    }
+
+    fn target(url: &str) -> Target {
+        Target::parse(url, &AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn believes_an_answer_until_it_is_forgotten() {
+        let resolver = resolver(&["127.0.0.0/8", "::1/128"]);
+        let target = target("https://localhost:8443/");
+        let first = resolver.resolve(&target).await.unwrap();
+        assert!(first.iter().all(|address| address.port() == 8443));
+        let second = resolver.resolve(&target).await.unwrap();
+        assert!(std::sync::Arc::ptr_eq(&first, &second));
+        resolver.reap();
+        resolver.forget(&target);
+        let third = resolver.resolve(&target).await.unwrap();
+        assert!(!std::sync::Arc::ptr_eq(&first, &third));
+        assert_eq!(first, third);
+    }
+
+    #[tokio::test]
+    async fn judges_names_and_addresses_and_remembers_no_refusal() {
+        let resolver = resolver(&[]);
+        for url in ["https://localhost/", "https://127.0.0.1/"] {
+            for _ in 0..2 {
+                let refused = resolver.resolve(&target(url)).await;
+                assert!(matches!(refused, Err(SendError::Refused(TargetError::RefusedAddress))), "{url}");
+            }
+        }
+        assert!(resolver.answers().is_empty());
+    }
+}
