@@ -1,5 +1,7 @@
 //! The ids that only the server knows, and the one place that mints any id.
 
+use std::cell::RefCell;
+
 use agentflow_events::{Id, IdKind, Moment};
 
 macro_rules! kinds {
@@ -34,7 +36,32 @@ kinds! {
 
 /// A fresh id: `now` to the millisecond and 74 random bits.
 pub fn mint<K: IdKind>(now: Moment) -> Id<K> {
-    Id::new(u64::try_from(now.unix_millis()).unwrap_or(0), random())
+    Id::new(u64::try_from(now.unix_millis()).unwrap_or(0), STOCK.with_borrow_mut(Stock::take))
+}
+
+/// Random bytes of one id.
+type IdBytes = [u8; 10];
+
+/// Random bytes fetched for many ids at once: a call costs as much as a hundred bytes, and a lead has four ids or more.
+struct Stock {
+    ids: [IdBytes; 64],
+    left: usize,
+}
+
+thread_local! {
+    static STOCK: RefCell<Stock> = const { RefCell::new(Stock { ids: [[0; 10]; 64], left: 0 }) };
+}
+
+impl Stock {
+    fn take(&mut self) -> IdBytes {
+        if self.left == 0 {
+            let bytes: [u8; 640] = random();
+            self.ids.as_flattened_mut().copy_from_slice(&bytes);
+            self.left = self.ids.len();
+        }
+        self.left -= 1;
+        self.ids[self.left]
+    }
 }
 
 /// `N` bytes from the system's cryptographic random source.
