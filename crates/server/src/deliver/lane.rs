@@ -36,6 +36,8 @@ pub(super) struct Lane {
     claiming: Option<usize>,
     /// Deliveries went back to the store after the claim under way was asked for; it may have missed them.
     released_since_claim: bool,
+    /// Some of them had been held: they come before whatever the claim under way brings.
+    returned_since_claim: bool,
     /// Something in the store is due.
     pub(super) due_now: bool,
     /// Older work is in the store: what comes directly has to queue up behind it.
@@ -66,6 +68,7 @@ impl Lane {
             failures_in_a_row: 0,
             claiming: None,
             released_since_claim: false,
+            returned_since_claim: false,
             due_now: false,
             // Until the store has said what it holds.
             overflowed: true,
@@ -153,6 +156,7 @@ impl Lane {
             self.held.remove(id);
         }
         if from < released.len() {
+            self.returned_since_claim = true;
             self.gave_back();
         }
     }
@@ -224,7 +228,7 @@ impl Lane {
     /// Begins a claim of everything that is due by now.
     pub(super) fn claim(&mut self, limit: usize, now: Moment) {
         self.claiming = Some(limit);
-        self.released_since_claim = false;
+        (self.released_since_claim, self.returned_since_claim) = (false, false);
         self.upcoming.retain(|at| *at > now);
     }
 
@@ -233,7 +237,8 @@ impl Lane {
     pub(super) fn claimed(&mut self, deliveries: Vec<DueDelivery>, released: &mut Vec<DeliveryId>) -> bool {
         let limit = self.claiming.take().unwrap_or(0);
         let short = deliveries.len() < limit && !self.released_since_claim;
-        if !self.enabled {
+        if !self.enabled || self.returned_since_claim {
+            // The next claim brings them behind what they would overtake.
             released
                 .extend(deliveries.iter().map(|delivery| delivery.id).filter(|id| !self.held.contains(id)));
             return false;

@@ -449,7 +449,6 @@ fn receiver() -> impl Strategy<Value = Receiver> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// The world checks the limits, the claims and the order at each step; in the end nothing is left behind.
     #[test]
