@@ -12,7 +12,7 @@ use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};
 use crate::id::{DeliveryId, DestinationId};
-use crate::record::{Attempt, Delivery, DeliveryState};
+use crate::record::{Attempt, AuditRow, Delivery, DeliveryState};
 use crate::reply::{self, Problem};
 use crate::store::{DeliveryFilter, ResendFilter};
 
@@ -101,11 +101,10 @@ pub(super) async fn resend_one(
 ) -> Reply {
     form.finish()?;
     let found = find(&app, &caller, &delivery).await?;
-    let count = resend(&app, &caller, ResendFilter::One(found.id), false).await?;
-    if count == 0 {
+    let audit = app.audit(&caller, "delivery.resend", found.id);
+    if resend(&app, &caller, ResendFilter::One(found.id), Some(audit)).await? == 0 {
         return Err(bad("The delivery's destination was deleted; there is nowhere to send it.".to_owned()));
     }
-    app.store.audit(app.audit(&caller, "delivery.resend", found.id)).await?;
     Ok(reply::accepted(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
 }
 
@@ -128,15 +127,19 @@ pub(super) async fn resend_matching(
     let dry_run: Option<bool> = form.optional("dry_run", "true or false");
     form.finish()?;
     let dry_run = dry_run.unwrap_or(false);
-    let count = resend(&app, &caller, ResendFilter::Matching(filter), dry_run).await?;
-    if !dry_run {
-        app.store.audit(app.audit(&caller, "deliveries.resend", count)).await?;
-    }
+    let audit = (!dry_run).then(|| app.audit(&caller, "deliveries.resend", ""));
+    let count = resend(&app, &caller, ResendFilter::Matching(filter), audit).await?;
     Ok(reply::accepted(CountJson { count, dry_run }))
 }
 
-async fn resend(app: &App, caller: &Caller, filter: ResendFilter, dry_run: bool) -> Result<u64, Problem> {
-    let count = app.store.resend(caller.workspace_id, filter, app.clock.now(), dry_run).await?;
+async fn resend(
+    app: &App,
+    caller: &Caller,
+    filter: ResendFilter,
+    audit: Option<AuditRow>,
+) -> Result<u64, Problem> {
+    let dry_run = audit.is_none();
+    let count = app.store.resend(caller.workspace_id, filter, app.clock.now(), audit).await?;
     if count > 0 && !dry_run {
         app.deliver.wake();
     }

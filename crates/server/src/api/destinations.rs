@@ -17,7 +17,7 @@ use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};
 use crate::announce;
 use crate::id::{DestinationId, mint};
-use crate::record::{Destination, DisabledReason};
+use crate::record::{Destination, DestinationChange, DisabledReason};
 use crate::reply::{self, Problem};
 use crate::store::Page;
 
@@ -106,7 +106,9 @@ pub(super) async fn create(
         created_at,
         failing_since: None,
     };
-    put(&app, &caller, "destination.create", &destination).await?;
+    let audit = app.audit(&caller, "destination.create", destination.id);
+    app.store.put_destination(destination.clone(), audit).await?;
+    app.deliver.wake();
     Ok(reply::created(DestinationJson::from(destination)))
 }
 
@@ -116,32 +118,22 @@ pub(super) async fn change(
     Named(destination): Named,
     mut form: Form,
 ) -> Reply {
-    let _one_at_a_time = app.changing.lock().await;
-    let mut destination = find(&app, &caller, &destination).await?;
+    let destination_id: DestinationId = id(&destination, "destination")?;
     let url: Option<String> = form.optional("url", "a string");
-    if let Some(url) = url.and_then(|url| check_url(&app, &mut form, url)) {
-        destination.url = url;
-    }
     let event_types: Option<Vec<String>> = form.optional("event_types", "a list of event types");
-    if let Some(event_types) = event_types.and_then(|names| check_types(&mut form, &names)) {
-        destination.event_types = event_types;
-    }
-    if let Some(enabled) = form.optional("enabled", "true or false") {
-        destination.enabled = enabled;
-        if enabled {
-            destination.disabled_reason = None;
-            destination.failing_since = None;
-        }
-    }
+    let change = DestinationChange {
+        url: url.and_then(|url| check_url(&app, &mut form, url)),
+        event_types: event_types.and_then(|names| check_types(&mut form, &names)),
+        enabled: form.optional("enabled", "true or false"),
+    };
+    // A destination that is not there is told before the fields' errors are.
+    find(&app, &caller, &destination).await?;
     form.finish()?;
-    put(&app, &caller, "destination.change", &destination).await?;
-    Ok(reply::ok(DestinationJson::from(destination)))
-}
-
-async fn put(app: &App, caller: &Caller, action: &str, destination: &Destination) -> Result<(), Problem> {
-    app.store.put_destination(destination.clone(), app.audit(caller, action, destination.id)).await?;
+    let audit = app.audit(&caller, "destination.change", destination_id);
+    let changed = app.store.change_destination(destination_id, change, audit).await?;
+    let changed = changed.ok_or_else(|| not_found("destination"))?;
     app.deliver.wake();
-    Ok(())
+    Ok(reply::ok(DestinationJson::from(changed)))
 }
 
 pub(super) async fn delete(

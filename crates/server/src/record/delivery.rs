@@ -66,6 +66,35 @@ pub struct Destination {
     pub failing_since: Option<Moment>,
 }
 
+/// What an operator changes of a destination.
+#[derive(Clone, Debug, Default)]
+pub struct DestinationChange {
+    /// Where to POST.
+    pub url: Option<String>,
+    /// The types it subscribes to.
+    pub event_types: Option<Vec<EventType>>,
+    /// Whether events are sent.
+    pub enabled: Option<bool>,
+}
+
+impl DestinationChange {
+    /// Makes the change.
+    pub fn apply(self, to: &mut Destination) {
+        if let Some(url) = self.url {
+            to.url = url;
+        }
+        if let Some(event_types) = self.event_types {
+            to.event_types = event_types;
+        }
+        if let Some(enabled) = self.enabled {
+            to.enabled = enabled;
+            if enabled {
+                (to.disabled_reason, to.failing_since) = (None, None);
+            }
+        }
+    }
+}
+
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,8 +6,8 @@ mod lead;
 mod workspace;
 
 pub use delivery::{
-    Attempt, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DisabledReason, DueDelivery,
-    EventRow, FinishedAttempt,
+    Attempt, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
+    DisabledReason, DueDelivery, EventRow, FinishedAttempt,
 };
 pub use inbound::{InboundLogRow, InboundStatus, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::id::DestinationId;
-use crate::record::{ApiToken, AuditRow, Destination, Endpoint, Operator, SecretRow, Settings, Workspace};
+use crate::record::{
+    ApiToken, AuditRow, Destination, DestinationChange, Endpoint, Operator, SecretRow, Settings, Workspace,
+};
 
 /// Everything a new workspace begins with, in one transaction.
 #[derive(Clone)]
@@ -73,6 +75,15 @@ pub trait AdminStore: Send + Sync + 'static {
 
     /// Inserts a destination, or puts it in place of the one with the same id.
     async fn put_destination(&self, destination: Destination, audit: AuditRow) -> Result<(), StoreError>;
+
+    /// Changes a destination as it stands at the commit; what the change leaves out stays. Enabling clears why it was
+    /// disabled. Answers what it is then; nothing where its workspace, the audit row's, has none with this id.
+    async fn change_destination(
+        &self,
+        id: DestinationId,
+        change: DestinationChange,
+        audit: AuditRow,
+    ) -> Result<Option<Destination>, StoreError>;
 
     /// Deletes a destination; its pending deliveries are cancelled, finished ones stay. False: there is none.
     async fn delete_destination(&self, id: DestinationId, audit: AuditRow) -> Result<bool, StoreError>;

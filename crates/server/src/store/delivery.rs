@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::{DeliveryFilter, StoreError};
 use crate::id::{DeliveryId, DestinationId};
-use crate::record::{DueDelivery, FinishedAttempt};
+use crate::record::{AuditRow, DueDelivery, FinishedAttempt};
 
 /// Which deliveries to send again.
 #[derive(Clone, Debug)]
@@ -50,7 +50,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError>;
 
     /// Makes deliveries due at once with the schedule begun anew, whatever their state (pending ones too), except those
-    /// whose destination was deleted. Answers their number. They are not claimed. `dry_run`: count only.
+    /// whose destination was deleted. Answers their number. They are not claimed. `audit`: who did it, written in the same
+    /// transaction unless there was nothing to send; of a filter, its subject becomes the number. Absent: count only.
     ///
     /// # Errors
     /// Nothing was changed.
@@ -59,6 +60,6 @@ pub trait DeliveryStore: Send + Sync + 'static {
         workspace: WorkspaceId,
         filter: ResendFilter,
         now: Moment,
-        dry_run: bool,
+        audit: Option<AuditRow>,
     ) -> Result<u64, StoreError>;
 }

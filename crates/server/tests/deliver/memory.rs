@@ -7,9 +7,9 @@ use std::time::Duration;
 use agentflow_events::{EventId, LeadId, Moment, OperatorId, WorkspaceId};
 use agentflow_server::id::{DeliveryId, DestinationId, mint};
 use agentflow_server::record::{
-    ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DisabledReason, DueDelivery,
-    Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead, Operator, SecretRow, Settings,
-    StoredSubmission, Workspace,
+    ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
+    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead, Operator,
+    SecretRow, Settings, StoredSubmission, Workspace,
 };
 use agentflow_server::store::{
     Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
@@ -126,7 +126,13 @@ impl DeliveryStore for Memory {
         Ok(gone)
     }
 
-    async fn resend(&self, _: WorkspaceId, _: ResendFilter, _: Moment, _: bool) -> Result<u64, StoreError> {
+    async fn resend(
+        &self,
+        _: WorkspaceId,
+        _: ResendFilter,
+        _: Moment,
+        _: Option<AuditRow>,
+    ) -> Result<u64, StoreError> {
         unused()
     }
 }
@@ -291,6 +297,15 @@ impl AdminStore for Memory {
         tables.destinations.retain(|found| found.id != destination.id);
         tables.destinations.push(destination);
         Ok(())
+    }
+
+    async fn change_destination(
+        &self,
+        _: DestinationId,
+        _: DestinationChange,
+        _: AuditRow,
+    ) -> Result<Option<Destination>, StoreError> {
+        unused()
     }
 
     async fn delete_destination(&self, _: DestinationId, _: AuditRow) -> Result<bool, StoreError> {

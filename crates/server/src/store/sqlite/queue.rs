@@ -4,11 +4,14 @@ use agentflow_events::{Moment, WorkspaceId};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::accept;
 use super::query::delivery_conditions;
 use super::rows::{self, blob, to_json};
 use super::writer::Tx;
 use crate::id::{DeliveryId, DestinationId};
-use crate::record::{AttemptOutcome, Destination, DisabledReason, DueDelivery, FinishedAttempt};
+use crate::record::{
+    AttemptOutcome, AuditRow, Destination, DestinationChange, DisabledReason, DueDelivery, FinishedAttempt,
+};
 use crate::store::{DeliveryFilter, ResendFilter};
 
 /// Claims what is due at a destination, oldest due first.
@@ -164,6 +167,24 @@ fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Re
     Ok(before.enabled && !changed.enabled)
 }
 
+/// Changes a destination of the audit row's workspace as it stands.
+pub(super) fn change_destination(
+    tx: &mut Tx<'_>,
+    id: DestinationId,
+    change: &DestinationChange,
+    audit: &AuditRow,
+) -> rusqlite::Result<Option<Destination>> {
+    let mut all = all_destinations(tx)?.iter_mut();
+    let Some(known) = all.find(|known| known.id == id && known.workspace_id == audit.workspace_id) else {
+        return Ok(None);
+    };
+    change.clone().apply(known);
+    let changed = known.clone();
+    put_destination(tx.sql, &changed)?;
+    accept::audit(tx.sql, audit)?;
+    Ok(Some(changed))
+}
+
 /// Inserts a destination or puts it in place.
 pub(super) fn put_destination(sql: &Connection, to: &Destination) -> rusqlite::Result<()> {
     sql.prepare_cached(
@@ -190,7 +211,7 @@ pub(super) fn resend(
     workspace: WorkspaceId,
     filter: &ResendFilter,
     now: Moment,
-    dry_run: bool,
+    audit: Option<&AuditRow>,
 ) -> rusqlite::Result<u64> {
     let (conditions, mut values) = match filter {
         ResendFilter::One(id) => {
@@ -206,13 +227,13 @@ pub(super) fn resend(
         "SELECT deliveries.seq FROM deliveries JOIN events ON events.seq = deliveries.event
          WHERE {conditions} AND deliveries.destination IN (SELECT id FROM destinations)"
     );
-    if dry_run {
+    let Some(audit) = audit else {
         return tx.sql.query_row(
             &format!("SELECT count(*) FROM ({which})"),
             params_from_iter(values),
             |row| row.get(0),
         );
-    }
+    };
     values.insert(0, now.unix_millis().into());
     let changed: Vec<DeliveryId> = tx
         .sql
@@ -223,6 +244,13 @@ pub(super) fn resend(
         .collect::<Result<_, _>>()?;
     for id in changed.iter().filter(|id| tx.is_claimed(id)) {
         tx.sql.prepare_cached("UPDATE deliveries SET step = -1 WHERE id = ?")?.execute([blob(id)])?;
+    }
+    if !changed.is_empty() {
+        let mut audit = audit.clone();
+        if let ResendFilter::Matching(_) = filter {
+            audit.subject = changed.len().to_string();
+        }
+        accept::audit(tx.sql, &audit)?;
     }
     Ok(changed.len() as u64)
 }

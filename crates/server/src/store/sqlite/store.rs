@@ -10,8 +10,8 @@ use super::rows::{self, blob};
 use super::{SqliteStore, accept, admin, query, queue, upkeep};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{
-    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, EventRow, FinishedAttempt,
-    InboundLogRow, Lead, Operator, SecretRow, Settings, StoredSubmission, Workspace,
+    ApiToken, AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow,
+    FinishedAttempt, InboundLogRow, Lead, Operator, SecretRow, Settings, StoredSubmission, Workspace,
 };
 use crate::store::{
     Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
@@ -101,9 +101,9 @@ impl DeliveryStore for SqliteStore {
         workspace: WorkspaceId,
         filter: ResendFilter,
         now: Moment,
-        dry_run: bool,
+        audit: Option<AuditRow>,
     ) -> Result<u64, StoreError> {
-        self.writer.write(move |tx| queue::resend(tx, workspace, &filter, now, dry_run)).await
+        self.writer.write(move |tx| queue::resend(tx, workspace, &filter, now, audit.as_ref())).await
     }
 }
 
@@ -311,6 +311,15 @@ impl AdminStore for SqliteStore {
                 accept::audit(tx.sql, &audit)
             })
             .await
+    }
+
+    async fn change_destination(
+        &self,
+        id: DestinationId,
+        change: DestinationChange,
+        audit: AuditRow,
+    ) -> Result<Option<Destination>, StoreError> {
+        self.writer.write(move |tx| queue::change_destination(tx, id, &change, &audit)).await
     }
 
     async fn delete_destination(&self, id: DestinationId, audit: AuditRow) -> Result<bool, StoreError> {

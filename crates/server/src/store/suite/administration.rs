@@ -6,7 +6,9 @@ use super::Harness;
 use super::sent::Sent;
 use super::world::{self, DAY, HOUR, Outcome, START, World, after};
 use crate::id::mint;
-use crate::record::{DisabledReason, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings};
+use crate::record::{
+    DestinationChange, DisabledReason, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings,
+};
 use crate::store::StoreError;
 
 pub async fn a_founded_workspace_has_all_it_was_founded_with(harness: &dyn Harness) -> Outcome {
@@ -163,6 +165,46 @@ pub async fn destinations_come_back_as_they_were_put_oldest_first(harness: &dyn 
     (early.disabled_reason, early.failing_since) = (None, None);
     world.put(&early).await?;
     assert_eq!(world.store.all_destinations().await?, [early, late]);
+    Ok(())
+}
+
+pub async fn a_change_of_a_destination_leaves_the_rest_as_it_stands(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let neighbour = world.neighbour().await?;
+    let mut known = world.destination(EventType::ALL, START).await?;
+    known.enabled = false;
+    known.disabled_reason = Some(DisabledReason::Gone);
+    known.failing_since = Some(after(5));
+    world.put(&known).await?;
+
+    let url = "https://example.com/elsewhere".to_owned();
+    let change = DestinationChange { url: Some(url.clone()), ..DestinationChange::default() };
+    let audit = world.audit("destination.change", after(6));
+    known.url = url;
+    let changed = world.store.change_destination(known.id, change.clone(), audit.clone()).await?;
+    assert_eq!(changed.as_ref(), Some(&known), "it is still disabled, and for its reason");
+    assert_eq!(world.store.audit_rows(world.id(), 1).await?, [audit]);
+
+    let change = DestinationChange {
+        event_types: Some(vec![EventType::LeadRejected]),
+        enabled: Some(true),
+        ..DestinationChange::default()
+    };
+    (known.event_types, known.enabled) = (vec![EventType::LeadRejected], true);
+    (known.disabled_reason, known.failing_since) = (None, None);
+    let changed = world.store.change_destination(known.id, change, world.audit("again", after(7))).await?;
+    assert_eq!(changed.as_ref(), Some(&known));
+    assert_eq!(world.store.destinations(world.id()).await?, [known.clone()]);
+
+    // Neither an unknown one nor another workspace's.
+    let change = DestinationChange { enabled: Some(false), ..DestinationChange::default() };
+    for (id, audit) in
+        [(mint(START), world.audit("unknown", after(8))), (known.id, neighbour.audit("not theirs", after(8)))]
+    {
+        assert_eq!(world.store.change_destination(id, change.clone(), audit).await?, None);
+    }
+    assert_eq!(world.store.destinations(world.id()).await?, [known]);
+    assert!(neighbour.store.audit_rows(neighbour.id(), 10).await?.is_empty());
     Ok(())
 }
 

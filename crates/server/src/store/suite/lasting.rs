@@ -9,7 +9,7 @@ use super::sent::Sent;
 use super::world::{Expect, Outcome, START, World, after, founding};
 use crate::id::mint;
 use crate::reason::Reason;
-use crate::record::{AttemptOutcome, InboundLogRow, InboundStatus, Settings};
+use crate::record::{AttemptOutcome, DestinationChange, InboundLogRow, InboundStatus, Settings};
 use crate::store::{
     Accepted, DeliveryFilter, InboundLogFilter, LeadFilter, PageRequest, ResendFilter, Seen, SeenQuery,
     StoreError,
@@ -146,7 +146,7 @@ pub async fn a_closed_store_refuses_every_call(harness: &dyn Harness) -> Outcome
     stopped(store.claim_due(destination.id, START, 1).await);
     stopped(store.next_due().await);
     stopped(finish(&world, &due[0], after(1), AttemptOutcome::Delivered).await);
-    stopped(store.resend(id, ResendFilter::One(due[0].id), START, false).await);
+    stopped(store.resend(id, ResendFilter::One(due[0].id), START, Some(audit.clone())).await);
     let page = PageRequest { cursor: None, limit: 1 };
     stopped(store.leads(id, &LeadFilter::default(), page).await);
     stopped(store.lead(id, lead.id).await);
@@ -171,6 +171,7 @@ pub async fn a_closed_store_refuses_every_call(harness: &dyn Harness) -> Outcome
     stopped(store.destinations(id).await);
     stopped(store.all_destinations().await);
     stopped(store.put_destination(destination.clone(), audit.clone()).await);
+    stopped(store.change_destination(destination.id, DestinationChange::default(), audit.clone()).await);
     stopped(store.delete_destination(destination.id, audit.clone()).await);
     stopped(store.audit(audit).await);
     stopped(store.audit_rows(id, 1).await);

@@ -186,6 +186,7 @@ macro_rules! store_suite {
                 earlier_secrets_end_no_later_than_the_one_before_the_present
                 a_rotated_endpoint_is_the_only_live_one
                 destinations_come_back_as_they_were_put_oldest_first
+                a_change_of_a_destination_leaves_the_rest_as_it_stands
                 deleting_an_unknown_destination_says_so_and_leaves_no_audit_row
                 audit_rows_are_told_newest_first_up_to_the_limit
             }

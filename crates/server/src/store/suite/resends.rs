@@ -25,9 +25,16 @@ async fn claimed(
 }
 
 async fn resend(world: &World, filter: ResendFilter, at: u64) -> Result<u64, StoreError> {
-    let counted = world.store.resend(world.id(), filter.clone(), after(at), true).await?;
-    let changed = world.store.resend(world.id(), filter, after(at), false).await?;
+    let counted = world.store.resend(world.id(), filter.clone(), after(at), None).await?;
+    let audit = world.audit("resend", after(at));
+    let mut expected = audit.clone();
+    if let ResendFilter::Matching(_) = filter {
+        expected.subject = counted.to_string();
+    }
+    let changed = world.store.resend(world.id(), filter, after(at), Some(audit)).await?;
     assert_eq!(counted, changed, "a dry run counts what would be sent");
+    let newest = world.store.audit_rows(world.id(), 1).await?.pop();
+    assert_eq!(newest.is_some_and(|row| row == expected), changed > 0, "audited unless it sent nothing");
     Ok(changed)
 }
 
@@ -71,7 +78,7 @@ pub async fn a_dry_run_changes_nothing(harness: &dyn Harness) -> Outcome {
     finish(&world, &due[0], after(1), AttemptOutcome::Dead).await?;
     let before = world.seen_delivery(&due[0]).await?;
     for filter in [ResendFilter::One(due[0].id), matching(None), matching(Some(DeliveryState::Dead))] {
-        assert_eq!(world.store.resend(world.id(), filter, after(60), true).await?, 1);
+        assert_eq!(world.store.resend(world.id(), filter, after(60), None).await?, 1);
     }
     assert_eq!(world.seen_delivery(&due[0]).await?, before);
     assert!(world.store.claim_due(destination.id, after(99), 10).await?.is_empty());
@@ -104,7 +111,7 @@ pub async fn a_resend_matches_destination_event_and_type(harness: &dyn Harness) 
         finish(&world, due, after(4), AttemptOutcome::Dead).await?;
     }
     let count =
-        async |filter| world.store.resend(world.id(), ResendFilter::Matching(filter), after(5), true).await;
+        async |filter| world.store.resend(world.id(), ResendFilter::Matching(filter), after(5), None).await;
     let any = DeliveryFilter::default();
     assert_eq!(count(any.clone()).await?, 3);
     assert_eq!(count(DeliveryFilter { destination: Some(first.id), ..any.clone() }).await?, 2);
