@@ -95,7 +95,7 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
 
 async fn rounds(arguments: &Arguments, site: &Site, ledger: &Arc<Ledger>) -> Result<(), Fault> {
     let receiver = Receiver::start(&site.credentials().outbound_secret).await?;
-    site.configure(receiver.authority_pem())?;
+    site.configure(receiver.authority_pem(), "")?;
     let client = site.client()?;
     let mut random = Random::new(ledger.seed);
     let mut server = site.start()?;

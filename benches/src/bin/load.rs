@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use agentflow_benches::stack::{
-    Client, Connection, Fault, Latencies, LeadReply, Process, ProcessUse, Receiver, Site, leads,
+    Client, Fault, Latencies, Process, ProcessUse, Receiver, Site, Until, intake, leads, new_lead,
 };
 use clap::Parser;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -49,7 +47,7 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
     let site = Site::found(arguments.server.as_deref())?;
     let ceiling = commits(&site.database().with_file_name("ceiling.db"), duration)?;
     let receiver = Receiver::start(&site.credentials().outbound_secret).await?;
-    site.configure(receiver.authority_pem())?;
+    site.configure(receiver.authority_pem(), "")?;
     let client = site.client()?;
     let mut server = site.start()?;
     server.answers(&client, "/readyz").await?;
@@ -116,50 +114,6 @@ fn commits(path: &Path, duration: Duration) -> Result<Latencies, Fault> {
         latencies.push(at.elapsed());
     }
     Ok(Latencies::new(latencies))
-}
-
-/// When senders are done.
-#[derive(Clone, Copy)]
-enum Until {
-    Moment(Instant),
-    Leads(u64),
-}
-
-/// Leads as fast as the server acknowledges them, one at a time on each connection.
-async fn intake(client: &Client, run: u64, connections: u64, until: Until) -> Result<Latencies, Fault> {
-    let next = Arc::new(AtomicU64::new(0));
-    let mut senders = Vec::new();
-    for _ in 0..connections {
-        let (mut connection, next) = (client.connect().await?, Arc::clone(&next));
-        senders.push(tokio::spawn(async move {
-            let mut latencies = Vec::new();
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let is_over = match until {
-                    Until::Moment(end) => Instant::now() >= end,
-                    Until::Leads(leads) => number >= leads,
-                };
-                if is_over {
-                    return Ok::<_, Fault>(latencies);
-                }
-                let begun = Instant::now();
-                new_lead(&mut connection, run, number).await?;
-                latencies.push(begun.elapsed());
-            }
-        }));
-    }
-    let mut latencies = Vec::new();
-    for sender in senders {
-        latencies.extend(sender.await??);
-    }
-    Ok(Latencies::new(latencies))
-}
-
-async fn new_lead(connection: &mut Connection, run: u64, number: u64) -> Result<String, Fault> {
-    match connection.send_lead(leads::body(run, number)).await? {
-        LeadReply::Accepted(accepted) if !accepted.duplicate => Ok(accepted.lead_id),
-        reply => Err(format!("a new lead was answered: {reply:?}").into()),
-    }
 }
 
 /// Stops the server and starts it again on its data, a few times.

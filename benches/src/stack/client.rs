@@ -14,8 +14,10 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{Credentials, Fault, tls};
@@ -75,15 +77,33 @@ impl Client {
         })))
     }
 
+    /// Opens a connection, says the beginning of a request on it and falls silent.
+    ///
+    /// # Errors
+    /// See [`connect`](Self::connect).
+    pub async fn stall(&self) -> Result<TlsStream<TcpStream>, Fault> {
+        let mut stream = self.open().await?;
+        stream
+            .write_all(
+                format!("POST {} HTTP/1.1\r\nHost: {}\r\n", self.0.inbound_path, self.0.host).as_bytes(),
+            )
+            .await?;
+        stream.flush().await?;
+        Ok(stream)
+    }
+
+    async fn open(&self) -> Result<TlsStream<TcpStream>, Fault> {
+        let socket = TcpStream::connect(("127.0.0.1", self.0.port)).await?;
+        socket.set_nodelay(true)?;
+        Ok(self.0.tls.connect(ServerName::try_from("127.0.0.1")?, socket).await?)
+    }
+
     /// Opens a connection.
     ///
     /// # Errors
     /// Nobody listens, or it is not the server that is known.
     pub async fn connect(&self) -> Result<Connection, Fault> {
-        let socket = TcpStream::connect(("127.0.0.1", self.0.port)).await?;
-        socket.set_nodelay(true)?;
-        let stream = self.0.tls.connect(ServerName::try_from("127.0.0.1")?, socket).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = handshake(TokioIo::new(self.open().await?)).await?;
         // Ends with the connection; whoever waits for an answer learns why.
         tokio::spawn(connection);
         Ok(Connection { client: self.clone(), sender })

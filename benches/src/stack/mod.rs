@@ -8,6 +8,7 @@ pub mod leads;
 mod measure;
 mod random;
 mod receiver;
+mod senders;
 mod site;
 mod tls;
 
@@ -15,6 +16,7 @@ pub use client::{Accepted, Client, Connection, LeadReply};
 pub use measure::{Latencies, ProcessUse};
 pub use random::Random;
 pub use receiver::{Received, Receiver};
+pub use senders::{Until, intake, new_lead};
 pub use site::{Credentials, Process, Site};
 
 /// Anything that ends a run.

@@ -65,21 +65,22 @@ impl Site {
         }
         let credentials = serde_json::from_slice(&output.stdout)?;
         let site = Self { folder, binary, port, credentials };
-        site.configure("")?;
+        site.configure("", "")?;
         Ok(site)
     }
 
-    /// Lets the server deliver to this machine, to whom the authority (PEM) vouches for.
+    /// Lets the server deliver to this machine, to whom the authorities (PEM) vouch for. `more`: further settings, TOML.
     ///
     /// # Errors
     /// The settings cannot be written.
-    pub fn configure(&self, authority_pem: &str) -> Result<(), Fault> {
+    pub fn configure(&self, authority_pem: &str, more: &str) -> Result<(), Fault> {
         let authority = self.folder.path().join("ca.pem");
         fs::write(&authority, authority_pem)?;
         let mut settings = String::from("[delivery]\nallow_networks = [\"127.0.0.0/8\"]\n");
         if !authority_pem.is_empty() {
             settings.push_str(&format!("extra_ca = '{}'\n", authority.display()));
         }
+        settings.push_str(more);
         Ok(fs::write(self.settings(), settings)?)
     }
 
