@@ -134,7 +134,8 @@ impl Scheduler {
         self.read_due_at = Some(now);
     }
 
-    /// The answer to [`Action::ReadDue`]. `None`: it failed.
+    /// The answer to [`Action::ReadDue`], of disabled destinations too: one that is enabled again must not forget what waits
+    /// there. `None`: it failed.
     pub(crate) fn due(&mut self, next: Option<Vec<(DestinationId, Moment)>>, now: Moment) {
         self.reading_due = false;
         let again = now.plus(if next.is_some() { READ_ANYWAY } else { AFTER_REFUSAL });
@@ -170,7 +171,7 @@ impl Scheduler {
         }
     }
 
-    /// The answer to [`Action::Claim`]. `None`: it failed.
+    /// The answer to [`Action::Claim`]. `None`: it failed, or the destination is disabled in the store.
     pub(crate) fn claimed(
         &mut self,
         destination: DestinationId,

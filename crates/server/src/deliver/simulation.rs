@@ -158,7 +158,7 @@ impl World {
             }
             Action::Claim { destination, limit } => {
                 assert!(limit > 0);
-                let claimed = (!self.store_refuses).then(|| self.claim_rows(destination, limit));
+                let claimed = if self.store_refuses { None } else { self.claim_rows(destination, limit) };
                 self.later(STORE, Event::Claimed(destination, limit, claimed));
             }
             Action::ReadDestinations => {
@@ -172,9 +172,9 @@ impl World {
         }
     }
 
-    fn claim_rows(&mut self, of: DestinationId, limit: usize) -> Vec<DeliveryId> {
+    fn claim_rows(&mut self, of: DestinationId, limit: usize) -> Option<Vec<DeliveryId>> {
         if !self.destinations[&of].1 {
-            return Vec::new();
+            return None;
         }
         let mut due: Vec<(Moment, DeliveryId)> = self
             .rows
@@ -187,13 +187,13 @@ impl World {
         for (_, id) in &due {
             self.rows.get_mut(id).unwrap().claimed = true;
         }
-        due.into_iter().map(|(_, id)| id).collect()
+        Some(due.into_iter().map(|(_, id)| id).collect())
     }
 
     fn next_due(&self) -> Vec<(DestinationId, Moment)> {
         let mut next: BTreeMap<DestinationId, Moment> = BTreeMap::new();
         for row in self.rows.values().filter(|row| !row.claimed) {
-            if let Some(due) = row.due.filter(|_| self.destinations[&row.delivery.destination_id].1) {
+            if let Some(due) = row.due {
                 next.entry(row.delivery.destination_id).and_modify(|at| *at = due.min(*at)).or_insert(due);
             }
         }

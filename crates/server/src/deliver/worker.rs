@@ -168,7 +168,8 @@ impl Worker {
 
     async fn claim(self: Arc<Self>, destination: DestinationId, limit: usize) {
         let claimed = self.store.claim_due(destination, self.clock.now(), limit).await;
-        let claimed = self.or_refused(claimed, "due deliveries could not be claimed");
+        // A destination that has just been disabled is as good as a refusal: the lane will soon know, or ask again.
+        let claimed = self.or_refused(claimed, "due deliveries could not be claimed").flatten();
         self.step(|scheduler, now| scheduler.claimed(destination, limit, claimed, now));
     }
 

@@ -21,7 +21,7 @@ pub enum ResendFilter {
 pub trait DeliveryStore: Send + Sync + 'static {
     /// Claims up to `limit` deliveries of an enabled destination that are due, oldest due first. A claim holds until the
     /// attempt is finished, the delivery is released, or the process ends; a caller that goes away before the answer
-    /// claims nothing.
+    /// claims nothing. `None`: the destination is disabled or gone, which says nothing of what is due there.
     ///
     /// # Errors
     /// Nothing was claimed.
@@ -30,12 +30,12 @@ pub trait DeliveryStore: Send + Sync + 'static {
         destination: DestinationId,
         now: Moment,
         limit: usize,
-    ) -> Result<Vec<DueDelivery>, StoreError>;
+    ) -> Result<Option<Vec<DueDelivery>>, StoreError>;
 
     /// Gives claims back; the deliveries are due as before.
     fn release(&self, deliveries: &[DeliveryId]);
 
-    /// When the next unclaimed pending delivery of each enabled destination is due.
+    /// When the next unclaimed pending delivery of each destination is due, disabled ones included.
     ///
     /// # Errors
     /// The store could not be read.

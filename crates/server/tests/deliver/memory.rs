@@ -70,9 +70,11 @@ impl DeliveryStore for Memory {
         destination: DestinationId,
         now: Moment,
         limit: usize,
-    ) -> Result<Vec<DueDelivery>, StoreError> {
+    ) -> Result<Option<Vec<DueDelivery>>, StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        let enabled = tables.destinations.iter().any(|found| found.id == destination && found.enabled);
+        if !tables.destinations.iter().any(|found| found.id == destination && found.enabled) {
+            return Ok(None);
+        }
         let rows = tables
             .rows
             .iter_mut()
@@ -81,7 +83,7 @@ impl DeliveryStore for Memory {
             row.claimed = true;
             row.due()
         };
-        Ok(rows.take(if enabled { limit } else { 0 }).map(claim).collect())
+        Ok(Some(rows.take(limit).map(claim).collect()))
     }
 
     fn release(&self, deliveries: &[DeliveryId]) {
@@ -96,8 +98,8 @@ impl DeliveryStore for Memory {
             let rows = tables.rows.iter().filter(|row| !row.claimed && row.delivery.destination_id == id);
             rows.filter_map(|row| row.delivery.next_attempt_at).min()
         };
-        let enabled = tables.destinations.iter().filter(|destination| destination.enabled);
-        Ok(enabled.filter_map(|destination| of(destination.id).map(|at| (destination.id, at))).collect())
+        let all = tables.destinations.iter();
+        Ok(all.filter_map(|destination| of(destination.id).map(|at| (destination.id, at))).collect())
     }
 
     async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError> {

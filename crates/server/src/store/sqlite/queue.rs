@@ -20,9 +20,9 @@ pub(super) fn claim_due(
     destination: DestinationId,
     now: Moment,
     limit: usize,
-) -> rusqlite::Result<Vec<DueDelivery>> {
+) -> rusqlite::Result<Option<Vec<DueDelivery>>> {
     if !is_enabled(tx, destination)? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut due = Vec::new();
     {
@@ -59,7 +59,7 @@ pub(super) fn claim_due(
     for delivery in &due {
         tx.claim(delivery.id);
     }
-    Ok(due)
+    Ok(Some(due))
 }
 
 fn is_enabled(tx: &mut Tx<'_>, destination: DestinationId) -> rusqlite::Result<bool> {
@@ -73,15 +73,14 @@ fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Dest
     Ok(tx.cache.destinations.get_or_insert_default())
 }
 
-/// When the next unclaimed delivery of each enabled destination is due.
+/// When the next unclaimed delivery of each destination is due.
 pub(super) fn next_due(tx: &mut Tx<'_>) -> rusqlite::Result<Vec<(DestinationId, Moment)>> {
-    let enabled: Vec<DestinationId> =
-        all_destinations(tx)?.iter().filter(|known| known.enabled).map(|known| known.id).collect();
+    let all: Vec<DestinationId> = all_destinations(tx)?.iter().map(|known| known.id).collect();
     let mut next = Vec::new();
     let mut statement = tx.sql.prepare_cached(
         "SELECT id, next_attempt_at FROM deliveries WHERE destination = ? AND state = 0 ORDER BY next_attempt_at",
     )?;
-    for destination in enabled {
+    for destination in all {
         let mut found = statement.query([blob(&destination)])?;
         while let Some(row) = found.next()? {
             if !tx.is_claimed(&rows::id(row, "id")?) {

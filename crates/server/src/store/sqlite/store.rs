@@ -75,10 +75,9 @@ impl DeliveryStore for SqliteStore {
         destination: DestinationId,
         now: Moment,
         limit: usize,
-    ) -> Result<Vec<DueDelivery>, StoreError> {
-        self.writer
-            .write_claiming(move |tx| queue::claim_due(tx, destination, now, limit), |due| due.as_slice())
-            .await
+    ) -> Result<Option<Vec<DueDelivery>>, StoreError> {
+        let held: fn(&Option<Vec<DueDelivery>>) -> &[DueDelivery] = |due| due.as_deref().unwrap_or_default();
+        self.writer.write_claiming(move |tx| queue::claim_due(tx, destination, now, limit), held).await
     }
 
     fn release(&self, deliveries: &[DeliveryId]) {

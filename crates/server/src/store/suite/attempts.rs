@@ -66,7 +66,7 @@ pub(super) async fn finish(
 
 /// The delivery claimed again at `at`.
 async fn again(world: &World, destination: &Destination, at: Moment) -> Result<DueDelivery, StoreError> {
-    let mut due = world.store.claim_due(destination.id, at, 10).await?;
+    let mut due = world.claim(destination.id, at, 10).await?;
     assert_eq!(due.len(), 1, "one delivery is due");
     Ok(due.remove(0))
 }
@@ -78,7 +78,7 @@ pub async fn a_delivered_delivery_is_done(harness: &dyn Harness) -> Outcome {
     assert_eq!((found.state, found.next_attempt_at), (DeliveryState::Delivered, None));
     assert_eq!(found.attempts, [attempt(&due, after(1), &AttemptOutcome::Delivered)]);
     assert_eq!(world.seen_destination(&destination).await?, destination);
-    assert!(world.store.claim_due(destination.id, after(DAY), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(DAY), 10).await?.is_empty());
     assert!(world.store.next_due().await?.is_empty());
     assert_eq!(world.store.pending_deliveries().await?, 0);
     Ok(())
@@ -93,7 +93,7 @@ pub async fn a_failed_attempt_is_due_again_when_it_says(harness: &dyn Harness) -
     assert_eq!(found.attempts, [attempt(&due, after(1), &outcome)]);
 
     assert_eq!(world.store.next_due().await?, [(destination.id, after(30))]);
-    assert!(world.store.claim_due(destination.id, after(29), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(29), 10).await?.is_empty());
     let second = again(&world, &destination, after(31)).await?;
     assert_eq!((second.id, second.due_at), (due.id, after(30)));
     assert_eq!((second.attempt_number, second.schedule_step), (2, 1));
@@ -147,7 +147,7 @@ pub async fn a_delivery_out_of_attempts_is_dead(harness: &dyn Harness) -> Outcom
     assert_eq!((found.state, found.next_attempt_at), (DeliveryState::Dead, None));
     assert_eq!(found.attempts, [attempt(&due, after(1), &AttemptOutcome::Dead)]);
     assert!(world.seen_destination(&destination).await?.enabled);
-    assert!(world.store.claim_due(destination.id, after(DAY), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(DAY), 10).await?.is_empty());
     assert_eq!(world.store.pending_deliveries().await?, 0);
     Ok(())
 }
@@ -164,7 +164,7 @@ pub async fn gone_disables_the_destination_at_once(harness: &dyn Harness) -> Out
     assert_eq!((disabled.enabled, disabled.disabled_reason), (false, Some(DisabledReason::Gone)));
     // What else is pending waits; new events pass the destination by.
     assert_eq!(world.seen_delivery(&other).await?.state, DeliveryState::Pending);
-    assert!(world.store.claim_due(destination.id, after(DAY), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(DAY), 10).await?.is_empty());
     assert!(world.stored(&Sent::from("kim@stacklane.co")).await?.1.is_empty());
     Ok(())
 }
@@ -214,7 +214,7 @@ pub async fn a_destination_that_fails_too_long_is_disabled(harness: &dyn Harness
     // The delivery itself waits for the destination.
     let found = world.seen_delivery(&due).await?;
     assert_eq!((found.state, found.next_attempt_at), (DeliveryState::Pending, Some(after(121 * HOUR))));
-    assert!(world.store.claim_due(destination.id, after(200 * HOUR), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(200 * HOUR), 10).await?.is_empty());
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub async fn claims_what_is_due_oldest_due_first(harness: &dyn Harness) -> Outco
     leads(&world, 2, 3).await?;
     leads(&world, 2, 1).await?;
     leads(&world, 1, 9).await?;
-    let claimed = world.store.claim_due(destination.id, after(5), 10).await?;
+    let claimed = world.claim(destination.id, after(5), 10).await?;
     assert_eq!(due_at(&claimed), [after(2), after(3), after(4), after(5)]);
     for due in &claimed {
         let event = world.store.event(world.id(), due.event_id).await?.expect("the event is there");
@@ -57,7 +57,7 @@ pub async fn deliveries_due_at_the_same_moment_go_in_the_order_of_their_events(
     for number in 0..20 {
         made.push(world.stored(&Sent::from(&format!("person{number}@stacklane.co"))).await?.0.id);
     }
-    let claimed = world.store.claim_due(destination.id, after(1), 100).await?;
+    let claimed = world.claim(destination.id, after(1), 100).await?;
     assert_eq!(claimed.iter().map(|due| due.lead_id).collect::<Vec<_>>(), made);
     Ok(())
 }
@@ -65,14 +65,14 @@ pub async fn deliveries_due_at_the_same_moment_go_in_the_order_of_their_events(
 pub async fn claims_no_more_than_the_limit_and_nothing_twice(harness: &dyn Harness) -> Outcome {
     let (world, destination) = waiting(harness).await?;
     leads(&world, 5, 0).await?;
-    assert!(world.store.claim_due(destination.id, after(60), 0).await?.is_empty());
-    let first = world.store.claim_due(destination.id, after(60), 2).await?;
-    let second = world.store.claim_due(destination.id, after(60), 2).await?;
-    let third = world.store.claim_due(destination.id, after(60), 2).await?;
+    assert!(world.claim(destination.id, after(60), 0).await?.is_empty());
+    let first = world.claim(destination.id, after(60), 2).await?;
+    let second = world.claim(destination.id, after(60), 2).await?;
+    let third = world.claim(destination.id, after(60), 2).await?;
     assert_eq!(due_at(&first), [after(1), after(2)]);
     assert_eq!(due_at(&second), [after(3), after(4)]);
     assert_eq!(due_at(&third), [after(5)]);
-    assert!(world.store.claim_due(destination.id, after(60), 2).await?.is_empty());
+    assert!(world.claim(destination.id, after(60), 2).await?.is_empty());
     Ok(())
 }
 
@@ -83,7 +83,7 @@ pub async fn racing_claims_share_what_is_due(harness: &dyn Harness) -> Outcome {
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let (world, destination) = (Arc::clone(&world), destination.id);
-            tokio::spawn(async move { world.store.claim_due(destination, after(60), 4).await })
+            tokio::spawn(async move { world.claim(destination, after(60), 4).await })
         })
         .collect();
     let mut claimed = Vec::new();
@@ -101,12 +101,12 @@ pub async fn claims_only_of_the_destination_asked_for(harness: &dyn Harness) -> 
     let (world, destination) = waiting(harness).await?;
     let other = world.destination(EventType::ALL, after(1)).await?;
     leads(&world, 1, 2).await?;
-    let claimed = world.store.claim_due(destination.id, after(60), 10).await?;
+    let claimed = world.claim(destination.id, after(60), 10).await?;
     assert_eq!(claimed.iter().map(|due| due.destination_id).collect::<Vec<_>>(), [destination.id]);
-    let claimed = world.store.claim_due(other.id, after(60), 10).await?;
+    let claimed = world.claim(other.id, after(60), 10).await?;
     assert_eq!(claimed.iter().map(|due| due.destination_id).collect::<Vec<_>>(), [other.id]);
     let unknown = crate::id::mint(START);
-    assert!(world.store.claim_due(unknown, after(60), 10).await?.is_empty());
+    assert!(world.store.claim_due(unknown, after(60), 10).await?.is_none());
     Ok(())
 }
 
@@ -115,27 +115,27 @@ pub async fn a_disabled_destination_waits_and_goes_on_when_enabled(harness: &dyn
     leads(&world, 1, 0).await?;
     destination.enabled = false;
     world.put(&destination).await?;
-    assert!(world.store.claim_due(destination.id, after(60), 10).await?.is_empty());
-    assert!(world.store.next_due().await?.is_empty());
+    assert!(world.store.claim_due(destination.id, after(60), 10).await?.is_none());
+    assert_eq!(world.store.next_due().await?, [(destination.id, after(1))]);
     assert_eq!(world.store.pending_deliveries().await?, 1);
     destination.enabled = true;
     world.put(&destination).await?;
     assert_eq!(world.store.next_due().await?, [(destination.id, after(1))]);
-    assert_eq!(world.store.claim_due(destination.id, after(60), 10).await?.len(), 1);
+    assert_eq!(world.claim(destination.id, after(60), 10).await?.len(), 1);
     Ok(())
 }
 
 pub async fn a_released_claim_is_due_as_before(harness: &dyn Harness) -> Outcome {
     let (world, destination) = waiting(harness).await?;
     leads(&world, 2, 0).await?;
-    let claimed = world.store.claim_due(destination.id, after(60), 10).await?;
+    let claimed = world.claim(destination.id, after(60), 10).await?;
     world.store.release(&[claimed[0].id]);
     assert_eq!(world.store.next_due().await?, [(destination.id, after(1))]);
-    let again = world.store.claim_due(destination.id, after(60), 10).await?;
+    let again = world.claim(destination.id, after(60), 10).await?;
     assert_eq!(again.len(), 1);
     assert_same_due(&again[0], &claimed[0]);
     world.store.release(&[claimed[0].id, claimed[1].id]);
-    assert_eq!(world.store.claim_due(destination.id, after(60), 10).await?.len(), 2);
+    assert_eq!(world.claim(destination.id, after(60), 10).await?.len(), 2);
     // What nobody holds can be released, too.
     world.store.release(&[crate::id::mint(START)]);
     world.store.release(&[]);
@@ -147,7 +147,7 @@ pub async fn a_claim_from_an_acceptance_can_be_released(harness: &dyn Harness) -
     let destination = world.destination(EventType::ALL, START).await?;
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
     world.store.release(&[due[0].id]);
-    let again = world.store.claim_due(destination.id, START, 10).await?;
+    let again = world.claim(destination.id, START, 10).await?;
     assert_eq!(again.len(), 1);
     assert_same_due(&again[0], &due[0]);
     Ok(())
@@ -167,15 +167,15 @@ pub async fn a_caller_that_goes_away_holds_nothing(harness: &dyn Harness) -> Out
     // Behind them, so that they are committed once this is.
     world.store.check_writable().await?;
     world.store.release(&answered);
-    let claimed = world.store.claim_due(destination.id, after(1), 100).await?;
+    let claimed = world.claim(destination.id, after(1), 100).await?;
     assert_eq!(claimed.len(), 20);
 
     world.store.release(&claimed.iter().map(|due| due.id).collect::<Vec<_>>());
-    if let Some(answer) = world.store.claim_due(destination.id, after(1), 100).now_or_never() {
+    if let Some(answer) = world.claim(destination.id, after(1), 100).now_or_never() {
         world.store.release(&answer?.iter().map(|due| due.id).collect::<Vec<_>>());
     }
     world.store.check_writable().await?;
-    assert_eq!(world.store.claim_due(destination.id, after(1), 100).await?.len(), 20);
+    assert_eq!(world.claim(destination.id, after(1), 100).await?.len(), 20);
     Ok(())
 }
 
@@ -191,11 +191,11 @@ pub async fn next_due_tells_the_earliest_unclaimed_of_each_destination(harness: 
     next.sort();
     assert_eq!(next, [(destination.id, after(1)), (late.id, after(8))]);
     assert!(next.iter().all(|(id, _)| *id != idle.id));
-    world.store.claim_due(destination.id, after(2), 10).await?;
+    world.claim(destination.id, after(2), 10).await?;
     let mut next = world.store.next_due().await?;
     next.sort();
     assert_eq!(next, [(destination.id, after(3)), (late.id, after(8))]);
-    world.store.claim_due(late.id, after(8), 10).await?;
+    world.claim(late.id, after(8), 10).await?;
     assert_eq!(world.store.next_due().await?, [(destination.id, after(3))]);
     Ok(())
 }

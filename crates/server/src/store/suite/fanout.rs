@@ -93,7 +93,7 @@ pub async fn a_delivery_due_at_once_comes_back_claimed(harness: &dyn Harness) ->
     assert_eq!((stored.workspace_id, stored.destination_id), (world.id(), destination.id));
     assert_eq!((stored.state, stored.next_attempt_at), (DeliveryState::Pending, Some(after(10))));
     assert_eq!((stored.created_at, stored.attempts.len()), (after(10), 0));
-    assert!(world.store.claim_due(destination.id, after(99), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(99), 10).await?.is_empty());
     assert_eq!(world.store.pending_deliveries().await?, 1);
     Ok(())
 }
@@ -104,8 +104,8 @@ pub async fn the_first_wait_is_the_schedules_first(harness: &dyn Harness) -> Out
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co").at(after(10))).await?;
     assert!(due.is_empty(), "nothing is due at once");
     assert_eq!(world.store.next_due().await?, [(destination.id, after(40))]);
-    assert!(world.store.claim_due(destination.id, after(39), 10).await?.is_empty());
-    let claimed = world.store.claim_due(destination.id, after(40), 10).await?;
+    assert!(world.claim(destination.id, after(39), 10).await?.is_empty());
+    let claimed = world.claim(destination.id, after(40), 10).await?;
     assert_eq!(claimed.len(), 1);
     assert_eq!((claimed[0].due_at, claimed[0].attempt_number, claimed[0].schedule_step), (after(40), 1, 0));
     Ok(())

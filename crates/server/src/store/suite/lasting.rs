@@ -62,7 +62,7 @@ pub async fn claims_end_with_the_process(harness: &dyn Harness) -> Outcome {
 
     let world = world.reopened(harness).await;
     assert_eq!(world.store.next_due().await?, [(destination.id, START)]);
-    let again = world.store.claim_due(destination.id, START, 10).await?;
+    let again = world.claim(destination.id, START, 10).await?;
     assert_eq!(again.len(), 1);
     assert_same_due(&again[0], &due[0]);
     Ok(())

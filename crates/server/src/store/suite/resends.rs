@@ -52,7 +52,7 @@ pub async fn a_resend_is_due_at_once_with_the_schedule_begun_anew(harness: &dyn 
         let found = world.seen_delivery(due).await?;
         assert_eq!((found.state, found.next_attempt_at), (DeliveryState::Pending, Some(after(60))));
         assert_eq!(world.store.next_due().await?, [(destination.id, after(60))]);
-        let again = world.store.claim_due(destination.id, after(60), 10).await?;
+        let again = world.claim(destination.id, after(60), 10).await?;
         assert_eq!(again.len(), 1, "a resend does not claim");
         let again = &again[0];
         assert_eq!((again.id, again.event_id, again.due_at), (due.id, due.event_id, after(60)));
@@ -60,7 +60,7 @@ pub async fn a_resend_is_due_at_once_with_the_schedule_begun_anew(harness: &dyn 
         assert!(again.body == due.body, "the body is the same");
 
         finish(&world, again, after(61), AttemptOutcome::RetryAt(after(70))).await?;
-        let third = world.store.claim_due(destination.id, after(70), 10).await?;
+        let third = world.claim(destination.id, after(70), 10).await?;
         assert_eq!((third[0].attempt_number, third[0].schedule_step), (3, 1));
         assert_eq!(
             world.seen_delivery(due).await?.attempts,
@@ -81,7 +81,7 @@ pub async fn a_dry_run_changes_nothing(harness: &dyn Harness) -> Outcome {
         assert_eq!(world.store.resend(world.id(), filter, after(60), None).await?, 1);
     }
     assert_eq!(world.seen_delivery(&due[0]).await?, before);
-    assert!(world.store.claim_due(destination.id, after(99), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(99), 10).await?.is_empty());
     Ok(())
 }
 
@@ -131,7 +131,7 @@ pub async fn a_resend_while_an_attempt_is_under_way_ends_with_that_attempt(harne
     let (world, destination, due) = claimed(harness, 1).await?;
     assert_eq!(resend(&world, ResendFilter::One(due[0].id), 60).await?, 1);
     // Whoever holds it goes on holding it.
-    assert!(world.store.claim_due(destination.id, after(99), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(99), 10).await?.is_empty());
     finish(&world, &due[0], after(2), AttemptOutcome::Delivered).await?;
     assert_eq!(world.seen_delivery(&due[0]).await?.state, DeliveryState::Delivered);
     Ok(())
@@ -152,10 +152,10 @@ pub async fn a_resend_to_a_disabled_destination_waits_for_it(harness: &dyn Harne
     let (world, mut destination, due) = claimed(harness, 1).await?;
     finish(&world, &due[0], after(1), AttemptOutcome::Gone).await?;
     assert_eq!(resend(&world, ResendFilter::One(due[0].id), 60).await?, 1);
-    assert!(world.store.claim_due(destination.id, after(99), 10).await?.is_empty());
+    assert!(world.claim(destination.id, after(99), 10).await?.is_empty());
     destination.enabled = true;
     world.put(&destination).await?;
-    assert_eq!(world.store.claim_due(destination.id, after(99), 10).await?.len(), 1);
+    assert_eq!(world.claim(destination.id, after(99), 10).await?.len(), 1);
     Ok(())
 }
 

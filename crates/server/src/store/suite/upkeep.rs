@@ -195,7 +195,7 @@ pub async fn retention_waits_for_deliveries_that_are_under_way(harness: &dyn Har
     assert_same_lead(&world.seen_lead(&lead).await?, &lead);
     finish(&world, &due[0], after(9 * DAY), AttemptOutcome::RetryAt(after(10 * DAY))).await?;
     tidy(&world, after(10 * DAY)).await?;
-    let again = world.store.claim_due(destination.id, after(10 * DAY), 10).await?;
+    let again = world.claim(destination.id, after(10 * DAY), 10).await?;
     finish(&world, &again[0], after(10 * DAY), AttemptOutcome::Delivered).await?;
     tidy(&world, after(10 * DAY)).await?;
     assert!(world.store.lead(world.id(), lead.id).await?.is_none());

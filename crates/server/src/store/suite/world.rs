@@ -8,7 +8,7 @@ use agentflow_events::{EventType, Moment, WorkspaceId};
 use super::Harness;
 use super::sent::Sent;
 use crate::directory::sha256;
-use crate::id::{EndpointId, mint};
+use crate::id::{DestinationId, EndpointId, mint};
 use crate::record::{
     ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, InboundLogRow, InboundStatus, Lead,
     Operator, Role, SealedBytes, SecretDirection, SecretRow, Settings, Workspace,
@@ -113,6 +113,16 @@ impl World {
     /// Puts a destination in place.
     pub(super) async fn put(&self, destination: &Destination) -> Outcome {
         self.store.put_destination(destination.clone(), self.audit("destination.put", START)).await
+    }
+
+    /// Claims what is due; nothing of a destination that is disabled or gone.
+    pub(super) async fn claim(
+        &self,
+        destination: DestinationId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        Ok(self.store.claim_due(destination, now, limit).await?.unwrap_or_default())
     }
 
     /// A destination as it is now.
