@@ -8,6 +8,7 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::json::{self, Bounds, MalformedJson};
+use crate::limits;
 use crate::text;
 
 /// Additional fields in the order sent, each value the very JSON that was sent: numbers keep every digit.
@@ -32,6 +33,12 @@ pub struct Fields(Vec<Field>);
 struct Field {
     key: Box<str>,
     value: Box<RawValue>,
+}
+
+impl Field {
+    fn bytes(&self) -> usize {
+        self.key.len() + self.value.get().len()
+    }
 }
 
 impl Fields {
@@ -66,18 +73,30 @@ impl Fields {
 
     /// Lays `newer` over these, key by key: a newer value wins unless it is null or a blank string, which says
     /// nothing. Keys keep their place; new ones follow in `newer`'s order.
+    ///
+    /// However often a person writes, their lead stays as large as one submission may be: past
+    /// [`KEYS_MAX`](limits::KEYS_MAX) fields, or [`BODY_BYTES_MAX`](limits::BODY_BYTES_MAX) bytes of keys and values, what
+    /// would go over is left out, and what was known stays.
     pub fn merge(&mut self, newer: &Self) {
         let places: Vec<Option<usize>> = {
             let known: HashMap<&str, usize> =
                 self.iter().enumerate().map(|(place, (key, _))| (key, place)).collect();
             newer.iter().map(|(key, _)| known.get(key).copied()).collect()
         };
+        let mut bytes: usize = self.0.iter().map(Field::bytes).sum();
         for (field, place) in newer.0.iter().zip(places) {
+            let before = place.map_or(0, |place| self.0[place].bytes());
+            let after = bytes - before + field.bytes();
+            if after > limits::BODY_BYTES_MAX.max(bytes) {
+                continue;
+            }
             match place {
+                None if self.len() >= limits::KEYS_MAX => continue,
                 None => self.0.push(field.clone()),
-                Some(_) if text::is_empty(&field.value) => {}
+                Some(_) if text::is_empty(&field.value) => continue,
                 Some(place) => self.0[place].value.clone_from(&field.value),
             }
+            bytes = after;
         }
     }
 
@@ -87,8 +106,8 @@ impl Fields {
         serde_json::to_string(self).expect("strings and raw JSON always serialise")
     }
 
-    /// Reads [`to_json`](Self::to_json)'s text back. Not limited in depth and keys: what was merged may have
-    /// more keys than one submission.
+    /// Reads [`to_json`](Self::to_json)'s text back, or any other object that is to be read as strictly as a lead. Not
+    /// limited in depth and keys.
     ///
     /// # Errors
     ///

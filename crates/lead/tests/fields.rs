@@ -217,6 +217,34 @@ fn a_newer_submission_adds_and_replaces_and_never_forgets() {
 }
 
 #[test]
+fn a_merged_lead_has_no_more_fields_than_one_submission_may_have() {
+    let numbered = |from: usize, value: &str| {
+        let fields: String = (from..from + 200).map(|n| format!(r#","k{n}":"{value}""#)).collect();
+        parsed(format!(r#"{{"name":"Jo","email":"jo@x.co"{fields}}}"#))
+    };
+    let mut lead = numbered(0, "old");
+    lead.merge(&numbered(100, "new"));
+    assert_eq!(lead.fields.len(), agentflow_lead::limits::KEYS_MAX);
+    assert_eq!(lead.fields.get("k99").map(|value| value.get()), Some("\"old\""));
+    assert_eq!(lead.fields.get("k100").map(|value| value.get()), Some("\"new\""));
+    assert!(lead.fields.get("k255").is_some() && lead.fields.get("k256").is_none());
+
+    // By bytes: what fits goes in, what was known stays.
+    let large = |key: &str, bytes: usize| {
+        parsed(format!(r#"{{"name":"Jo","email":"jo@x.co","{key}":"{}"}}"#, "x".repeat(bytes)))
+    };
+    let mut lead = large("a", 200_000);
+    lead.merge(&large("b", 100_000));
+    assert!(lead.fields.get("b").is_none());
+    lead.merge(&large("b", 50_000));
+    lead.merge(&large("a", 250_000));
+    assert_eq!(lead.fields.get("a").map(|value| value.get().len()), Some(200_002));
+    lead.merge(&large("a", 10));
+    lead.merge(&large("b", 250_000));
+    assert_eq!(lead.fields.get("b").map(|value| value.get().len()), Some(250_002));
+}
+
+#[test]
 fn another_persons_email_never_replaces_a_leads_identity() {
     let mut lead = parsed(r#"{"name":"Jo","email":"jo@x.co"}"#);
     lead.merge(&parsed(r#"{"name":"Al","email":"al@x.co"}"#));

@@ -22,7 +22,7 @@ impl Bounds {
     /// The contract's limits for what comes over the wire.
     pub(crate) const WIRE: Self = Self { depth_max: limits::DEPTH_MAX, keys_max: limits::KEYS_MAX };
 
-    /// None: for what was accepted before. Merged submissions may have more keys than one may send.
+    /// None: for what was accepted before.
     pub(crate) const STORED: Self = Self { depth_max: usize::MAX, keys_max: usize::MAX };
 }
 
