@@ -162,7 +162,7 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     const LINGER_MAX: Duration = Duration::from_secs(1);
-    const LINGER_BYTES_MAX: usize = 1024 * 1024;
+    const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
     pub(super) fn new(
         incoming: Incoming,

@@ -8,6 +8,9 @@ use super::heads::FramingCount;
 
 /// Says what is wrong with the request's framing headers, if anything. `sent`: how often they were sent.
 pub(super) fn check<B>(request: &Request<B>, sent: FramingCount) -> Result<(), &'static str> {
+    if sent.is_unclear {
+        return Err("The request's framing cannot be read: send one plain `Content-Length`.");
+    }
     if sent.content_lengths > 1 {
         return Err("`Content-Length` must not be repeated.");
     }
@@ -67,6 +70,7 @@ mod tests {
         let sent = FramingCount {
             content_lengths: sent("content-length"),
             transfer_encodings: sent("transfer-encoding"),
+            is_unclear: false,
         };
         assert_eq!(check(&request.body(()).unwrap(), sent), expected, "{headers:?}");
     }

@@ -2,7 +2,7 @@
 //!
 //! The parser merges equal `Content-Length`s and drops one beside a `Transfer-Encoding`, as RFC 9112 allows, before anyone
 //! else sees them. We refuse both, so they are counted on the way in. The parser alone decides where a message ends; where
-//! this one loses the thread it stays silent, and what it has counted can only refuse, never let in.
+//! this one loses the thread, further requests of the connection are refused: what is counted can only refuse, never let in.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -17,6 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct FramingCount {
     pub(super) content_lengths: u32,
     pub(super) transfer_encodings: u32,
+    /// How often is not known.
+    pub(super) is_unclear: bool,
+}
+
+impl FramingCount {
+    const UNCLEAR: Self = Self { content_lengths: 0, transfer_encodings: 0, is_unclear: true };
 }
 
 /// The counts of requests that are on their way to the service, in the order of the connection.
@@ -24,9 +30,10 @@ pub(super) struct FramingCount {
 pub(super) struct Heads(Mutex<VecDeque<FramingCount>>);
 
 impl Heads {
-    /// The count of the next request.
+    /// The count of the next request, whose head has been read. One that was not found in it is not clear.
     pub(super) fn next(&self) -> FramingCount {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or_default()
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.pop_front().unwrap_or(FramingCount::UNCLEAR)
     }
 
     fn push(&self, count: FramingCount) {
@@ -160,7 +167,7 @@ impl Scanner {
             Place::Head => self.header(line),
             Place::ChunkSize => {
                 let size = line.split(|byte| *byte == b';').next().unwrap_or_default();
-                self.place = match number(size, 16) {
+                self.place = match number(size, 16).filter(|_| !is_cut(size)) {
                     Some(0) => Place::Trailers,
                     Some(size) => Place::Chunk(size.saturating_add(2)),
                     None => Place::Lost,
@@ -176,9 +183,9 @@ impl Scanner {
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if name.eq_ignore_ascii_case(b"content-length") {
             self.count.content_lengths += 1;
-            match number(value, 10) {
+            match number(value, 10).filter(|_| !is_cut(line)) {
                 Some(length) => self.content_length = length,
-                None => self.place = Place::Lost,
+                None => self.count.is_unclear = true,
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.count.transfer_encodings += 1;
@@ -190,11 +197,17 @@ impl Scanner {
         let content_length = std::mem::take(&mut self.content_length);
         found(count);
         self.place = match (count.transfer_encodings, content_length) {
+            _ if count.is_unclear => Place::Lost,
             (0, 0) => Place::Between,
             (0, length) => Place::Sized(length),
             _ => Place::ChunkSize,
         };
     }
+}
+
+/// Whether more may have followed than was kept.
+fn is_cut(text: &[u8]) -> bool {
+    text.len() >= Scanner::LINE_BYTES_KEPT
 }
 
 fn number(text: &[u8], radix: u32) -> Option<u64> {
@@ -213,6 +226,7 @@ mod tests {
             .map(|&(content_lengths, transfer_encodings)| FramingCount {
                 content_lengths,
                 transfer_encodings,
+                is_unclear: false,
             })
             .collect();
         for step in [stream.len(), 1, 7] {
@@ -247,10 +261,24 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_it_cannot_read_is_unclear_and_the_last_thing_it_counts() {
+        let long = format!("{}5", " ".repeat(60));
+        let zeros = format!("{}5", "0".repeat(60));
+        for length in ["x", "", "-1", &long, &zeros] {
+            let stream = format!("POST / HTTP/1.1\r\nContent-Length:{length}\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+            let (mut scanner, mut heads) = (Scanner::default(), Vec::new());
+            scanner.feed(stream.as_bytes(), &mut |count| heads.push(count));
+            let unclear = FramingCount { content_lengths: 1, is_unclear: true, ..FramingCount::default() };
+            assert_eq!(heads, [unclear], "{length:?}");
+        }
+        assert!(super::Heads::default().next().is_unclear, "what was not found is refused");
+    }
+
+    #[test]
     fn falls_silent_where_it_loses_the_thread() {
-        check("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\nGET / HTTP/1.1\r\n\r\n", &[]);
         check("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\r\n\r\n", &[(0, 1)]);
         let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         check(&format!("{head}ffffffffffffffff\r\nx"), &[(0, 1)]);
+        check(&format!("{head}{}5\r\nGET / HTTP/1.1\r\n\r\n", "0".repeat(64)), &[(0, 1)]);
     }
 }

@@ -57,7 +57,7 @@ async fn receive(
         inbound.metrics.unknown_endpoint();
         return Problem::new(
             Reason::UnknownEndpoint,
-            "No endpoint has this URL; compare it with the one in the settings.",
+            "No endpoint has this URL; compare it with the one that the first start or the last rotation told.",
         )
         .into_response();
     };

@@ -61,7 +61,7 @@ async fn a_body_that_nobody_reads_does_not_cost_the_sender_its_reply() {
 async fn a_body_without_end_is_given_up_after_a_moment() {
     let rig = Rig::start(limits()).await;
     let mut client = rig.connect().await;
-    client.ask(&sized("/unread", 3_000_000)[..200_000]).await.is_problem(403, "forbidden");
+    client.ask(&sized("/unread", 300_000_000)[..200_000]).await.is_problem(403, "forbidden");
     let (mut reader, mut writer) = tokio::io::split(client.stream);
     let endless = async move {
         use tokio::io::AsyncWriteExt;

@@ -46,6 +46,18 @@ async fn a_content_length_beside_a_transfer_encoding_is_refused() {
 }
 
 #[tokio::test]
+async fn framing_headers_cannot_be_hidden_behind_their_padding() {
+    let padding = " ".repeat(64);
+    for hidden in [
+        format!("Content-Length:{padding}3\r\nTransfer-Encoding: chunked\r\n"),
+        format!("Content-Length: 3\r\nContent-Length:{padding}3\r\n"),
+        format!("Content-Length:{padding}3\r\n"),
+    ] {
+        check_refused(&format!("{}0\r\n\r\n", post_head("/echo", &hidden))).await;
+    }
+}
+
+#[tokio::test]
 async fn a_request_must_name_one_host() {
     check_refused("GET /remote HTTP/1.1\r\n\r\n").await;
     check_refused("GET /remote HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n").await;
