@@ -27,6 +27,11 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, SetupError> {
     }
 }
 
+/// Whether there is a master key, usable or not.
+pub(super) fn has_master_key(folder: &Path) -> bool {
+    folder.join(MASTER_KEY).exists()
+}
+
 /// The master key; made at random where there is none and it `may_be_made`.
 pub(super) fn master_key(
     folder: &Path,

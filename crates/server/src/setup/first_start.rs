@@ -66,6 +66,15 @@ impl FirstStart {
         }
     }
 
+    /// The same, with its addresses at `base_url`.
+    pub(super) fn reached_at(mut self, base_url: &str) -> Self {
+        let token = self.inbound_url.rsplit('/').next().unwrap_or_default();
+        self.inbound_url = super::inbound_url(base_url, token);
+        self.api_url = super::founding::api_url(base_url);
+        self.dashboard_url = super::founding::dashboard_url(base_url);
+        self
+    }
+
     /// Keeps it (0600) until it was told.
     pub(super) fn keep(&self, folder: &Path) -> Result<(), SetupError> {
         let json = serde_json::to_vec(self).expect("texts always serialise");
@@ -105,9 +114,8 @@ impl FirstStart {
             ("Outbound secret", &self.outbound_secret),
             ("API", &self.api_url),
             ("API token", &self.api_token),
-            ("Dashboard", &self.dashboard_url),
             ("Admin", &self.admin_email),
-            ("Password", &self.admin_password),
+            ("Admin password", &format!("{}  (for the dashboard of a later version)", self.admin_password)),
             ("Certificate", &self.certificate_path.to_string_lossy()),
             ("Workspace", &self.workspace_id.to_string()),
         ] {

@@ -43,9 +43,9 @@ pub(super) fn new(vault: &Vault, base_url: &str, certificate: &Path, now: Moment
         inbound_url: inbound_url(base_url, &endpoint_token),
         inbound_secret: inbound_secret.expose().to_owned(),
         outbound_secret: outbound_secret.expose().to_owned(),
-        api_url: format!("{base_url}/api/v1"),
+        api_url: api_url(base_url),
         api_token: api_token.to_string(),
-        dashboard_url: format!("{base_url}/dashboard"),
+        dashboard_url: dashboard_url(base_url),
         admin_email: admin.email.clone(),
         admin_password: password.to_string(),
         certificate_path: absolute(certificate),
@@ -81,6 +81,16 @@ pub(crate) fn secret(
 /// Where leads are sent.
 pub(crate) fn inbound_url(base_url: &str, endpoint_token: &str) -> String {
     format!("{base_url}/v1/inbound/{endpoint_token}")
+}
+
+/// Where the management API is.
+pub(super) fn api_url(base_url: &str) -> String {
+    format!("{base_url}/api/v1")
+}
+
+/// Where the dashboard is.
+pub(super) fn dashboard_url(base_url: &str) -> String {
+    format!("{base_url}/dashboard")
 }
 
 fn api_token(

@@ -46,6 +46,11 @@ pub enum SetupError {
         "{0}: the master key is missing, without which the store's secrets cannot be read; restore it from a backup"
     )]
     KeyMissing(PathBuf),
+    /// The folder is in use and its database missing or empty.
+    #[error(
+        "{0}: the database is missing, though its master key is here; restore it from a backup, check store.url, or use another data folder"
+    )]
+    DatabaseMissing(PathBuf),
     /// The store.
     #[error("{path}: {fault}")]
     Store {
@@ -78,18 +83,28 @@ pub struct Home {
 pub async fn open(config: &Config, base_url: &str, clock: &Clock) -> Result<Home, SetupError> {
     let folder = &config.data_dir;
     files::make_folder(folder)?;
-    if files::is_empty(folder)? {
+    let store_path = store_path(config);
+    let in_use = files::has_master_key(folder);
+    if !in_use && !store_path.exists() && !FirstStart::is_pending(folder) {
         FirstStart::begin(folder)?;
     }
-    let store_path = store_path(config);
+    // A wrong path must not begin a second workspace beside the first, without a word.
+    let in_use = in_use && !FirstStart::is_pending(folder);
+    if in_use && !store_path.exists() {
+        return Err(SetupError::DatabaseMissing(store_path));
+    }
     let store = SqliteStore::open(&store_path)
         .map_err(|fault| SetupError::Store { path: store_path.clone(), fault })?;
     let fault = |fault| SetupError::Store { path: store_path.clone(), fault };
     let founded = !store.workspaces().await.map_err(fault)?.is_empty();
+    if in_use && !founded {
+        return Err(SetupError::DatabaseMissing(store_path));
+    }
     let vault = Vault::new(&*files::master_key(folder, !founded)?);
     let tls = tls(config, base_url)?;
     let untold = if founded {
-        FirstStart::pending(folder)?
+        // The address may have been mended since the start that was broken off.
+        FirstStart::pending(folder)?.map(|first_start| first_start.reached_at(base_url))
     } else {
         let (founding, first_start) = founding::new(&vault, base_url, tls.certificate_path(), clock.now());
         first_start.keep(folder)?;

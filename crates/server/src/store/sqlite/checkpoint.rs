@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
@@ -46,9 +47,35 @@ impl Log {
     }
 }
 
+/// The thread; its drop waits for it, so that the file is free for whoever opens it next.
+pub(super) struct Checkpoints {
+    /// Taken to end the thread.
+    running: Option<(SyncSender<()>, JoinHandle<()>)>,
+}
+
+impl Checkpoints {
+    pub(super) fn start(connection: Connection, signals: Signals) -> std::io::Result<Self> {
+        let (stop, stopped) = sync_channel(0);
+        let thread = std::thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || run(&connection, &stopped, &signals))?;
+        Ok(Self { running: Some((stop, thread)) })
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            drop(stop);
+            // One that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Runs until the other end of `stop` is dropped. A failed sync fails the store: nobody may believe that the log is in the
 /// main file.
-pub(super) fn run(connection: &Connection, stop: &Receiver<()>, signals: &Signals) {
+fn run(connection: &Connection, stop: &Receiver<()>, signals: &Signals) {
     while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
         match look(connection) {
             Ok(restart) => {

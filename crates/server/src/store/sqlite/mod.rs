@@ -19,13 +19,13 @@ mod upkeep;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use self::checkpoint::Signals;
+use self::checkpoint::{Checkpoints, Signals};
 use self::log::LogBuffer;
 use self::readers::Readers;
 use self::writer::{Claims, Writer};
@@ -38,7 +38,7 @@ pub struct SqliteStore {
     claims: Claims,
     log: Arc<LogBuffer>,
     /// Dropped with the store: the checkpoint thread ends.
-    checkpoints: Mutex<Option<SyncSender<()>>>,
+    checkpoints: Mutex<Option<Checkpoints>>,
 }
 
 impl SqliteStore {
@@ -64,13 +64,8 @@ impl SqliteStore {
 
         let (fail, _) = watch::channel(None);
         let signals = Signals { restart: Arc::default(), fail: Arc::new(fail) };
-        let (checkpoints, stop) = sync_channel(0);
         let checkpointer = schema::open_checkpointer(path).map_err(backend)?;
-        let heard = signals.clone();
-        std::thread::Builder::new()
-            .name("store-checkpoint".to_owned())
-            .spawn(move || checkpoint::run(&checkpointer, &stop, &heard))
-            .map_err(threads)?;
+        let checkpoints = Checkpoints::start(checkpointer, signals.clone()).map_err(threads)?;
 
         let failed = signals.fail.subscribe();
         let (claims, log) = (Claims::default(), Arc::new(LogBuffer::default()));
@@ -86,7 +81,9 @@ impl SqliteStore {
     }
 
     async fn close_all(&self) {
-        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let checkpoints = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may be in the midst of one.
+        tokio::task::spawn_blocking(move || drop(checkpoints)).await.ok();
         self.readers.close();
         self.writer.close().await;
     }
@@ -105,6 +102,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&lock_path)
         .map_err(|error| failed(&error))?;
     match file.try_lock() {

@@ -1,5 +1,7 @@
 //! Opening the file: pragmas, the schema's version, migrations.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -16,6 +18,9 @@ const APPLICATION_ID: i32 = 0x4167_466c;
 
 /// Opens the one writing connection, creates or migrates the schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    // Readable by its owner only, whatever the folder is; SQLite gives the log beside it the same mode. What is wrong with the
+    // path is told by the opening.
+    let _made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut connection = Connection::open(path).map_err(|error| unusable(path, &error))?;
     let version = check(&connection, path)?;
     prepare(&mut connection).map_err(|error| unusable(path, &error))?;
