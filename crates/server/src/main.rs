@@ -87,6 +87,22 @@ fn run() -> Result<(), Failure> {
     })
 }
 
+/// Every connection is an open file, and systems allow a thousand unless they are asked for more.
+fn raise_file_limit(config: &Config) {
+    const OTHER_FILES: u64 = 256;
+    let connections = config.limits.connections_max + 2 * config.delivery.concurrency;
+    let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    match rlimit::increase_nofile_limit(needed) {
+        Ok(allowed) if allowed >= needed => {}
+        Ok(allowed) => tracing::warn!(
+            allowed,
+            needed,
+            "too few open files are allowed for limits.connections_max; raise the limit (ulimit -n, LimitNOFILE) or lower that setting"
+        ),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+}
+
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
@@ -133,6 +149,7 @@ async fn init(config: Config, json: bool) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
+    raise_file_limit(&config);
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::start)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::start)?;
     let (data_dir, self_signed) = (config.data_dir.clone(), setup::is_self_signed(&config));

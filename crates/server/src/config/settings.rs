@@ -45,7 +45,7 @@ macro_rules! settings {
 }
 
 settings! {
-    "listen", "an address and port such as 127.0.0.1:8443 or [::]:8443",
+    "listen", "an address (not a name) and a port, such as 127.0.0.1:8443 or [::]:8443",
         |config, given| given.parsed()? => listen;
     "data_dir", "the path of a folder", |config, given| PathBuf::from(given.text()?) => data_dir;
     "public_url", "https://HOST or https://HOST:PORT without a path",
@@ -54,7 +54,7 @@ settings! {
     "tls.key", A_FILE, |config, given| Some(PathBuf::from(given.text()?)) => tls.key;
     "store.url", "sqlite:PATH (postgres:// is not supported by this build)",
         |config, given| StoreUrl::Sqlite(sqlite_path(given.text()?)?) => store;
-    "delivery.allow_networks", "a list of networks such as 10.0.0.0/8",
+    "delivery.allow_networks", "networks such as 10.0.0.0/8 or 192.168.1.5/32: a list in the file, with commas in a variable",
         |config, given| given.list()? => delivery.allow_networks;
     "delivery.extra_ca", A_FILE, |config, given| Some(PathBuf::from(given.text()?)) => delivery.extra_ca;
     "delivery.concurrency_per_destination", "a whole number from 1 to 1024",

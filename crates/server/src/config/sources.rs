@@ -71,6 +71,12 @@ pub enum ConfigError {
         /// The names that come near it.
         expected: String,
     },
+    /// A setting, but of a workspace.
+    #[error("{place}: is a setting of the workspace, not of the server; change it with PUT /api/v1/settings")]
+    OfWorkspace {
+        /// The variable or key.
+        place: String,
+    },
     /// The file is not TOML.
     #[error("{place}: not TOML: {fault}")]
     Syntax {
@@ -116,6 +122,19 @@ pub fn load(
     complete(&mut config, &set_keys)?;
     Ok(Loaded { config, passed_over })
 }
+
+/// What every variable of the product begins with.
+const PREFIX: &str = "AGENTFLOW_";
+
+/// What people look for here, and a workspace has.
+const WORKSPACE_SETTINGS: [&str; 6] = [
+    "auto_approve_at",
+    "auto_reject_below",
+    "duplicate_window_seconds",
+    "retention_days",
+    "retry_schedule_seconds",
+    "scoring",
+];
 
 fn put(
     config: &mut Config,
@@ -167,6 +186,9 @@ fn read_key(
     value: &toml::Value,
 ) -> Result<(), ConfigError> {
     let place = || format!("{name}: {}", printable(key));
+    if WORKSPACE_SETTINGS.contains(&key) {
+        return Err(ConfigError::OfWorkspace { place: place() });
+    }
     let setting = SETTINGS.iter().find(|setting| setting.key == key).ok_or_else(|| ConfigError::Unknown {
         place: place(),
         expected: one_of(SETTINGS.iter().map(|setting| setting.key.to_owned()), key),
@@ -196,7 +218,7 @@ fn read_environment(
     let (mut variables, others): (Vec<(String, String)>, Vec<_>) = environment
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .partition(|(name, _)| name.starts_with("AGENTFLOW_"));
+        .partition(|(name, _)| name.starts_with(PREFIX));
     variables.sort();
     if let Some((_, filter)) = others.into_iter().find(|(name, _)| name == "RUST_LOG")
         && !set_keys.contains(&"log.filter")
@@ -209,6 +231,8 @@ fn read_environment(
         if let Some(setting) = setting {
             set_keys.push(setting.key);
             put(config, setting, Given::Text(&value), || name.clone())?;
+        } else if WORKSPACE_SETTINGS.iter().any(|key| name[PREFIX.len()..].eq_ignore_ascii_case(key)) {
+            return Err(ConfigError::OfWorkspace { place: printable(&name) });
         } else if looks_like_a_setting(&name) {
             let expected = one_of(SETTINGS.iter().map(Setting::variable), &name);
             return Err(ConfigError::Unknown { place: printable(&name), expected });

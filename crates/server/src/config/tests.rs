@@ -113,7 +113,7 @@ fn a_wrong_value_is_told_in_one_line_with_its_place() {
     check_refused(
         &[],
         "listen = 8443",
-        "agentflow.toml: listen: expected an address and port such as 127.0.0.1:8443 or [::]:8443, found 8443",
+        "agentflow.toml: listen: expected an address (not a name) and a port, such as 127.0.0.1:8443 or [::]:8443, found 8443",
     );
     check_refused(
         &[],
@@ -123,7 +123,8 @@ fn a_wrong_value_is_told_in_one_line_with_its_place() {
     check_refused(
         &[],
         "[delivery]\nallow_networks = ['10.0.0.0/8', 'ten']",
-        "agentflow.toml: delivery.allow_networks: expected a list of networks such as 10.0.0.0/8, found that list",
+        "agentflow.toml: delivery.allow_networks: expected networks such as 10.0.0.0/8 or 192.168.1.5/32: \
+         a list in the file, with commas in a variable, found that list",
     );
     check_refused(
         &[],
@@ -154,6 +155,33 @@ fn a_database_that_this_build_does_not_support_is_named_without_its_password() {
         "",
         "AGENTFLOW_STORE_URL: expected sqlite:PATH (postgres:// is not supported by this build), found \"postgres:\"",
     );
+}
+
+#[test]
+fn a_workspaces_setting_is_told_from_the_servers() {
+    let expected = |place| {
+        format!(
+            "{place}: is a setting of the workspace, not of the server; change it with PUT /api/v1/settings"
+        )
+    };
+    for file in ["auto_approve_at = 80", "[scoring]\npreferred_sources = ['x']", "retention_days = 3"] {
+        let key = file.trim_start_matches('[').split([' ', ']']).next().unwrap();
+        check_refused(&[], file, &expected(format!("agentflow.toml: {key}")));
+    }
+    check_refused(
+        &[("AGENTFLOW_AUTO_APPROVE_AT", "90")],
+        "",
+        &expected("AGENTFLOW_AUTO_APPROVE_AT".to_owned()),
+    );
+}
+
+#[test]
+fn every_setting_is_documented_with_its_variable() {
+    let documented = include_str!("../../../../docs/settings.md");
+    for setting in super::settings::SETTINGS {
+        let row = format!("| `{}` | `{}` |", setting.key, setting.variable());
+        assert!(documented.contains(&row), "docs/settings.md lacks {row}");
+    }
 }
 
 #[test]

@@ -30,7 +30,9 @@ pub enum TargetError {
     #[error("The port 0 cannot be reached.")]
     PortZero,
     /// An address that is not on the public Internet and not opened by the operator.
-    #[error("The host is, or resolves to, an address that is not on the public Internet.")]
+    #[error(
+        "The host is, or resolves to, an address that is not on the public Internet; to allow it, name its network in delivery.allow_networks and start the server again."
+    )]
     RefusedAddress,
 }
 
@@ -89,11 +91,12 @@ impl Target {
         if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(TargetError::Malformed);
         }
-        let url = Url::parse(url).map_err(|_| TargetError::Malformed)?;
+        let text = url;
+        let url = Url::parse(text).map_err(|_| TargetError::Malformed)?;
         if url.scheme() != "https" {
             return Err(TargetError::NotHttps);
         }
-        if !url.username().is_empty() || url.password().is_some() {
+        if !url.username().is_empty() || url.password().is_some() || has_user_info(text) {
             return Err(TargetError::UserInfo);
         }
         let port = url.port().unwrap_or(443);
@@ -143,6 +146,12 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+/// Whether there is an `@` before the host, be it with nothing before it, which the parser drops.
+fn has_user_info(url: &str) -> bool {
+    let after_scheme = url.split_once(':').map_or(url, |(_, rest)| rest).trim_start_matches(['/', '\\']);
+    after_scheme.split(['/', '\\', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 fn server_name(host: &TargetHost) -> Result<ServerName<'static>, TargetError> {
@@ -232,6 +241,9 @@ mod tests {
         refused("file:///etc/passwd", TargetError::NotHttps);
         refused("https://user@example.com/", TargetError::UserInfo);
         refused("https://:secret@example.com/", TargetError::UserInfo);
+        refused("https://@example.com/", TargetError::UserInfo);
+        refused("https://:@example.com/", TargetError::UserInfo);
+        refused("https:\\\\@example.com/", TargetError::UserInfo);
         refused("https://example.com:0/", TargetError::PortZero);
         refused(&format!("https://example.com/{}", "a".repeat(2_048)), TargetError::TooLong);
     }
