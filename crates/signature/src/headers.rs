@@ -49,6 +49,10 @@ impl<'a> SignatureHeaders<'a> {
 /// let twice = [("X-AgentFlow-Signature", "sha256=00"), ("x-agentflow-signature", "sha256=01")];
 /// assert_eq!(twice.signature_headers().unwrap_err(), VerifyError::MalformedSignature);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "the signature headers cannot be read from `{Self}`",
+    note = "for `http::HeaderMap`, enable the feature `http` of agentflow-signature"
+)]
 pub trait Headers {
     /// Finds the two headers.
     ///

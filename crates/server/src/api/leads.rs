@@ -17,7 +17,7 @@ use crate::reason::Reason;
 use crate::record::{DecisionRecord, EventRow, Lead, LeadState, Scored, Signal, StoredSubmission};
 use crate::reply::{self, Problem};
 use crate::review::{Judgement, ReviewError, Verdict};
-use crate::store::{LeadFilter, Page};
+use crate::store::{LeadFilter, Page, Submissions};
 
 #[derive(Serialize)]
 struct LeadJson {
@@ -35,6 +35,8 @@ struct LeadJson {
     received_at: Moment,
     scored_at: Option<Moment>,
     previous_lead_id: Option<LeadId>,
+    /// How many there are; `submissions` has the newest.
+    submission_count: u64,
     submissions: Vec<SubmissionJson>,
     qualification: Option<QualificationJson>,
     decision: Option<DecisionJson>,
@@ -70,7 +72,7 @@ struct EventHeadJson {
 }
 
 impl LeadJson {
-    fn new(lead: Lead, submissions: Vec<StoredSubmission>, events: Vec<EventRow>) -> Self {
+    fn new(lead: Lead, submissions: Submissions, events: Vec<EventRow>) -> Self {
         let details = lead.details;
         let fields = RawValue::from_string(details.fields.to_json());
         Self {
@@ -88,7 +90,8 @@ impl LeadJson {
             received_at: lead.received_at,
             scored_at: lead.scored_at,
             previous_lead_id: lead.previous_lead_id,
-            submissions: submissions.into_iter().map(SubmissionJson::from).collect(),
+            submission_count: submissions.count,
+            submissions: submissions.newest.into_iter().map(SubmissionJson::from).collect(),
             qualification: lead.scored.map(QualificationJson::from),
             decision: lead.decision.map(DecisionJson::from),
             events: events.into_iter().map(EventHeadJson::from).collect(),
@@ -122,8 +125,17 @@ impl From<EventRow> for EventHeadJson {
 }
 
 impl App {
-    async fn show_lead(&self, caller: &Caller, lead: Lead) -> Result<LeadJson, Problem> {
-        let submissions = self.store.submissions(caller.workspace_id, lead.id).await?;
+    /// Bytes of submissions shown with one lead, and with each of a list.
+    const SUBMISSION_BYTES: usize = 1024 * 1024;
+    const SUBMISSION_BYTES_IN_LIST: usize = 16 * 1024;
+
+    async fn show_lead(
+        &self,
+        caller: &Caller,
+        lead: Lead,
+        submission_bytes: usize,
+    ) -> Result<LeadJson, Problem> {
+        let submissions = self.store.submissions(caller.workspace_id, lead.id, submission_bytes).await?;
         let events = self.store.lead_events(caller.workspace_id, lead.id).await?;
         Ok(LeadJson::new(lead, submissions, events))
     }
@@ -142,7 +154,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
     let Page { items, next_cursor } = app.store.leads(caller.workspace_id, &filter, params.page()?).await?;
     let mut shown = Vec::with_capacity(items.len());
     for lead in items {
-        shown.push(app.show_lead(&caller, lead).await?);
+        shown.push(app.show_lead(&caller, lead, App::SUBMISSION_BYTES_IN_LIST).await?);
     }
     Ok(reply::ok(PageJson::new(Page { items: shown, next_cursor }, |lead| lead)))
 }
@@ -150,7 +162,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
 pub(super) async fn one(State(app): State<Arc<App>>, Reads(caller): Reads, Named(lead): Named) -> Reply {
     let lead_id = id(&lead, "lead")?;
     let lead = app.store.lead(caller.workspace_id, lead_id).await?.ok_or_else(|| not_found("lead"))?;
-    Ok(reply::ok(app.show_lead(&caller, lead).await?))
+    Ok(reply::ok(app.show_lead(&caller, lead, App::SUBMISSION_BYTES).await?))
 }
 
 pub(super) async fn decide(
@@ -197,7 +209,7 @@ pub(super) async fn decide(
         ReviewError::Changed(_) => Problem::new(Reason::LeadChanged, sentence(&error)),
         ReviewError::Store(error) => error.into(),
     })?;
-    Ok(reply::ok(app.show_lead(&caller, lead).await?))
+    Ok(reply::ok(app.show_lead(&caller, lead, App::SUBMISSION_BYTES).await?))
 }
 
 fn sentence(error: &ReviewError) -> String {

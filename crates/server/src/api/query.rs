@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
+use http::Uri;
 use http::request::Parts;
 use serde::Serialize;
 
@@ -12,16 +13,18 @@ use crate::reason::Reason;
 use crate::reply::Problem;
 use crate::store::{Cursor, Page, PageRequest};
 
-/// A request's parameters; those without a value count as absent.
+/// A request's parameters; one that is known and has no value counts as absent.
 pub(super) struct Params(Vec<(String, String)>);
 
 impl FromRequestParts<Arc<App>> for Params {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Problem> {
-        let Query(mut pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| Problem::new(Reason::BadRequest, "The query is not made of `name=value` pairs."))?;
-        pairs.retain(|(_, value)| !value.is_empty());
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| bad("The query is not made of `name=value` pairs.".to_owned()))?;
+        if let Some((name, _)) = pairs.iter().find(|(_, value)| value.contains('\0')) {
+            return Err(bad(format!("The parameter {:?} has a NUL character.", clip(name))));
+        }
         Ok(Self(pairs))
     }
 }
@@ -46,7 +49,8 @@ impl Params {
 
     /// The parameter's text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        let found = self.0.iter().find(|(found, _)| found == name)?;
+        Some(found.1.as_str()).filter(|value| !value.is_empty())
     }
 
     /// The parameter as `parse` reads it; `expected` completes "must be …".
@@ -70,13 +74,24 @@ impl Params {
     }
 }
 
-/// What a path names, where it names one thing.
+/// Refuses a query where there are no parameters: whoever writes `?dry_run=true` must not be taken to mean nothing.
+pub(super) fn check_has_no_query(uri: &Uri) -> Result<(), Problem> {
+    match uri.query() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(bad(
+            "This route takes no parameters in its URL; what it takes goes into the body.".to_owned()
+        )),
+    }
+}
+
+/// What a path names, where it names one thing. Such a route has no parameters.
 pub(super) struct Named(pub(super) String);
 
 impl FromRequestParts<Arc<App>> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        check_has_no_query(&parts.uri)?;
         let named = Path::<String>::from_request_parts(parts, app).await;
         named
             .map(|Path(text)| Self(text))

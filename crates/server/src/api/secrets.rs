@@ -10,16 +10,18 @@ use serde::Serialize;
 
 use super::auth::Administers;
 use super::form::Form;
-use super::query::Named;
+use super::query::{Named, bad};
 use super::{App, Reply};
 use crate::id::{EndpointId, SecretId, random};
 use crate::reason::Reason;
-use crate::record::SecretDirection;
+use crate::record::{SecretDirection, SecretRow};
 use crate::reply::{self, Problem};
 use crate::setup;
 
 const OVERLAP_SECONDS: u32 = 86_400;
 const OVERLAP_SECONDS_MAX: u32 = 30 * 86_400;
+/// Secrets of one direction that are accepted at the same time: a request that matches none is compared with each.
+const LIVE_MAX: usize = 8;
 
 pub(super) async fn rotate(
     State(app): State<Arc<App>>,
@@ -51,7 +53,14 @@ pub(super) async fn rotate(
     form.check("overlap_seconds", overlap <= OVERLAP_SECONDS_MAX, "must be a whole number from 0 to 2592000");
     form.finish()?;
 
+    let _one_at_a_time = app.changing.lock().await;
     let now = app.clock.now();
+    let is_live = |row: &SecretRow| row.workspace_id == caller.workspace_id && row.direction == direction;
+    if overlap > 0 && app.store.secrets(now).await?.iter().filter(|row| is_live(row)).count() >= LIVE_MAX {
+        return Err(bad(format!(
+            "{LIVE_MAX} secrets are accepted already; wait until one expires, or end them all with `overlap_seconds` 0."
+        )));
+    }
     let old_expires_at = now.plus(Duration::from_secs(overlap.into()));
     let secret = setup::secret(&app.vault, caller.workspace_id, direction, &text, now);
     let (id, created_at) = (secret.id, secret.created_at);

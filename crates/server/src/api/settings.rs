@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use super::auth::{Administers, Reads};
 use super::form::Form;
+use super::query::Params;
 use super::{App, Reply, not_found};
 use crate::record::{ScoringRules, Settings};
 use crate::reply;
 
-pub(super) async fn show(State(app): State<Arc<App>>, Reads(caller): Reads) -> Reply {
+pub(super) async fn show(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
+    params.only(&[])?;
     let workspace = app.directory.workspace(caller.workspace_id).ok_or_else(|| not_found("workspace"))?;
     Ok(reply::ok(&workspace.settings))
 }

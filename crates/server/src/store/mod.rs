@@ -1,6 +1,6 @@
 //! The store: what every backend must do, one trait for each stage that uses it.
 //!
-//! Promises that every implementation keeps, and that [`suite`] tests:
+//! Promises that every implementation keeps, and that `suite` tests:
 //!
 //! - What a call acknowledges is on the disk: synced before the call returns. A call that fails has changed nothing.
 //! - A call is one transaction. Nothing of it can be seen without the rest.
@@ -20,7 +20,9 @@ pub mod suite;
 pub use admin::{AdminStore, Founding};
 pub use delivery::{DeliveryStore, ResendFilter};
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
-pub use query::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, QueryStore};
+pub use query::{
+    Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, QueryStore, Submissions,
+};
 
 /// Everything a backend does.
 #[async_trait::async_trait]

@@ -65,6 +65,15 @@ pub struct DeliveryFilter {
     pub event_type: Option<EventType>,
 }
 
+/// A lead's submissions, as far as they were asked for.
+#[derive(Clone, Default)]
+pub struct Submissions {
+    /// How many there are.
+    pub count: u64,
+    /// The newest, oldest first.
+    pub newest: Vec<StoredSubmission>,
+}
+
 /// The management API's part of the store. Every call is within one workspace.
 #[async_trait]
 pub trait QueryStore: Send + Sync + 'static {
@@ -82,12 +91,14 @@ pub trait QueryStore: Send + Sync + 'static {
     /// One lead.
     async fn lead(&self, workspace: WorkspaceId, id: LeadId) -> Result<Option<Lead>, StoreError>;
 
-    /// The submissions of a lead, oldest first.
+    /// The submissions of a lead: their number, and the newest of them, as many as have bodies of `bytes_max` bytes together,
+    /// one at the least.
     async fn submissions(
         &self,
         workspace: WorkspaceId,
         id: LeadId,
-    ) -> Result<Vec<StoredSubmission>, StoreError>;
+        bytes_max: usize,
+    ) -> Result<Submissions, StoreError>;
 
     /// The events of a lead, oldest first.
     async fn lead_events(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<EventRow>, StoreError>;

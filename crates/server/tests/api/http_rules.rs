@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, lead_of};
 
 #[tokio::test]
 async fn every_documented_path_is_served() {
@@ -46,7 +46,9 @@ async fn a_body_that_is_no_json_object_is_refused() {
     };
     put(&headers, "{}".into()).await.expect_problem(415, "unsupported_media_type");
     headers.insert("content-type", "application/json".parse().unwrap());
-    for wrong in ["{", "[]", "5", "null", "\u{feff}{}", "{} {}"] {
+    let twice = r#"{"retention_days": 5, "retention_days": 6}"#;
+    let nul = r#"{"scoring": {"preferred_sources": ["a\u0000b"]}}"#;
+    for wrong in ["{", "[]", "5", "null", "\u{feff}{}", "{} {}", twice, nul] {
         put(&headers, wrong.into()).await.expect_problem(400, "malformed_json");
     }
     let deep = "[".repeat(100_000);
@@ -56,12 +58,38 @@ async fn a_body_that_is_no_json_object_is_refused() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_a_route_does_not_take_is_refused() {
+    let rig = Rig::start().await;
+    let id = rig.lead(lead_of("Jordan")).await["lead_id"].as_str().unwrap().to_owned();
+    for (method, path) in [
+        ("POST", "/api/v1/deliveries/resend?dry_run=true".to_owned()),
+        ("POST", format!("/api/v1/leads/{id}/decision?outcome=approved")),
+        ("GET", format!("/api/v1/leads/{id}?x=1")),
+        ("GET", "/api/v1/settings?x=1".to_owned()),
+        ("PUT", "/api/v1/settings?auto_approve_at=5".to_owned()),
+        ("POST", "/api/v1/inbound-endpoint/rotate?x".to_owned()),
+        ("DELETE", "/api/v1/destinations/none?force".to_owned()),
+    ] {
+        rig.call(method, &path, Value::Null).await.expect_problem(400, "bad_request");
+    }
+    for list in ["leads", "inbound-logs", "events", "deliveries", "destinations"] {
+        for wrong in ["x=", "x", "%", "&&stat=", "limit=1&limit="] {
+            rig.call("GET", &format!("/api/v1/{list}?{wrong}"), Value::Null)
+                .await
+                .expect_problem(400, "bad_request");
+        }
+        rig.get(&format!("/api/v1/{list}?cursor=&limit=")).await;
+    }
+    rig.call("GET", "/api/v1/leads?q=%00x", Value::Null).await.expect_problem(400, "bad_request");
+}
+
+#[tokio::test]
 async fn operations_need_no_token() {
     let rig = Rig::start().await;
     let open = async |path| rig.call_as(None, "GET", path, Value::Null).await;
     assert_eq!(open("/healthz").await.expect(200), json!({"status": "ok"}));
     assert_eq!(open("/readyz").await.expect(200), json!({"status": "ok"}));
-    rig.lead(crate::rig::lead_of("Jordan")).await;
+    rig.lead(lead_of("Jordan")).await;
     let metrics = open("/metrics").await;
     assert_eq!(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     let text = String::from_utf8(metrics.bytes.to_vec()).unwrap();

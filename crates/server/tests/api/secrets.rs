@@ -36,6 +36,20 @@ async fn rotation_takes_a_direction_and_a_bounded_overlap() {
 }
 
 #[tokio::test]
+async fn only_a_few_secrets_are_accepted_at_the_same_time() {
+    let rig = Rig::start().await;
+    let rotate = async |body| rig.call("POST", "/api/v1/secrets/inbound/rotate", body).await;
+    for _ in 0..7 {
+        rotate(Value::Null).await.expect(200);
+    }
+    rotate(Value::Null).await.expect_problem(400, "bad_request");
+    let newest = rotate(json!({"overlap_seconds": 0})).await.expect(200);
+    let secret = newest["secret"].as_str().unwrap();
+    assert_eq!(rig.lead_signed(&rig.first.inbound_url, secret, lead_of("Ada")).await.status, 202);
+    rotate(Value::Null).await.expect(200);
+}
+
+#[tokio::test]
 async fn the_old_inbound_url_is_unknown_after_a_rotation() {
     let rig = Rig::start().await;
     let secret = &rig.first.inbound_secret;

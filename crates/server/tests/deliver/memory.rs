@@ -9,11 +9,12 @@ use agentflow_server::id::{DeliveryId, DestinationId, mint};
 use agentflow_server::record::{
     ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
     DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead, Operator,
-    SecretRow, Settings, StoredSubmission, Workspace,
+    SecretRow, Settings, Workspace,
 };
 use agentflow_server::store::{
     Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
     IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter, Seen, SeenQuery, Store, StoreError,
+    Submissions,
 };
 use async_trait::async_trait;
 
@@ -192,7 +193,7 @@ impl QueryStore for Memory {
         unused()
     }
 
-    async fn submissions(&self, _: WorkspaceId, _: LeadId) -> Result<Vec<StoredSubmission>, StoreError> {
+    async fn submissions(&self, _: WorkspaceId, _: LeadId, _: usize) -> Result<Submissions, StoreError> {
         unused()
     }
 

@@ -1,13 +1,14 @@
 //! Reading, on connections of its own.
 
-use agentflow_events::WorkspaceId;
+use agentflow_events::{LeadId, WorkspaceId};
+use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::rows::{self, blob, delivery_state_number, state_number};
 use crate::id::DeliveryId;
-use crate::record::{Attempt, Delivery, InboundLogRow, Lead, LeadState};
-use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest};
+use crate::record::{Attempt, Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
+use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions};
 
 /// Conditions joined by AND, and their values.
 type Conditions = (String, Vec<Value>);
@@ -87,6 +88,39 @@ pub(super) fn leads(
         conditions.1.extend(columns.map(|_| Value::from(pattern.clone())));
     }
     page(sql, &format!("{} FROM leads", rows::LEAD_COLUMNS), "seq", conditions.finish(), request, rows::lead)
+}
+
+/// A lead's newest submissions, back to where their bodies come to `bytes_max`.
+pub(super) fn submissions(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    id: LeadId,
+    bytes_max: usize,
+) -> rusqlite::Result<Submissions> {
+    let of_lead = params![blob(&workspace), blob(&id)];
+    const OF_LEAD: &str = "FROM submissions JOIN leads ON leads.id = submissions.lead
+         WHERE leads.workspace = ? AND leads.id = ?";
+    let count =
+        sql.prepare_cached(&format!("SELECT count(*) {OF_LEAD}"))?.query_row(of_lead, |row| row.get(0))?;
+    let mut statement =
+        sql.prepare_cached(&format!("SELECT submissions.* {OF_LEAD} ORDER BY submissions.seq DESC"))?;
+    let mut found = statement.query(of_lead)?;
+    let (mut newest, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        let body = row.get_ref("body")?.as_blob().map_err(|_| rows::bad("body"))?;
+        bytes += body.len();
+        if bytes > bytes_max && !newest.is_empty() {
+            break;
+        }
+        newest.push(StoredSubmission {
+            id: rows::id(row, "id")?,
+            endpoint_id: rows::id(row, "endpoint")?,
+            at: rows::moment(row, "at")?,
+            body: Bytes::copy_from_slice(body),
+        });
+    }
+    newest.reverse();
+    Ok(Submissions { count, newest })
 }
 
 pub(super) fn inbound_log(

@@ -11,11 +11,12 @@ use super::{SqliteStore, accept, admin, query, queue, upkeep};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{
     ApiToken, AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow,
-    FinishedAttempt, InboundLogRow, Lead, Operator, SecretRow, Settings, StoredSubmission, Workspace,
+    FinishedAttempt, InboundLogRow, Lead, Operator, SecretRow, Settings, Workspace,
 };
 use crate::store::{
     Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
     IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter, Seen, SeenQuery, Store, StoreError,
+    Submissions,
 };
 
 #[async_trait]
@@ -133,24 +134,9 @@ impl QueryStore for SqliteStore {
         &self,
         workspace: WorkspaceId,
         id: LeadId,
-    ) -> Result<Vec<StoredSubmission>, StoreError> {
-        self.readers
-            .read(move |sql| {
-                sql.prepare_cached(
-                    "SELECT submissions.* FROM submissions JOIN leads ON leads.id = submissions.lead
-                     WHERE leads.workspace = ? AND leads.id = ? ORDER BY submissions.seq",
-                )?
-                .query_map(params![blob(&workspace), blob(&id)], |row| {
-                    Ok(StoredSubmission {
-                        id: rows::id(row, "id")?,
-                        endpoint_id: rows::id(row, "endpoint")?,
-                        at: rows::moment(row, "at")?,
-                        body: row.get::<_, Vec<u8>>("body")?.into(),
-                    })
-                })?
-                .collect()
-            })
-            .await
+        bytes_max: usize,
+    ) -> Result<Submissions, StoreError> {
+        self.readers.read(move |sql| query::submissions(sql, workspace, id, bytes_max)).await
     }
 
     async fn lead_events(&self, workspace: WorkspaceId, id: LeadId) -> Result<Vec<EventRow>, StoreError> {

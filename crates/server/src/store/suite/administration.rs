@@ -145,7 +145,7 @@ pub async fn a_rotated_endpoint_is_the_only_live_one(harness: &dyn Harness) -> O
     assert_eq!(world.store.audit_rows(world.id(), 10).await?, [audit]);
     // What came in by the old one is still there.
     let (lead, _) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?[0].endpoint_id, world.endpoint());
+    assert_eq!(world.submissions(lead.id).await?[0].endpoint_id, world.endpoint());
     Ok(())
 }
 

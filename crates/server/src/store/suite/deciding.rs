@@ -125,7 +125,7 @@ pub async fn a_second_event_of_a_type_is_refused_with_all_that_came_along(harnes
 
     assert_same_lead(&world.seen_lead(&lead).await?, &lead);
     assert_eq!(world.store.lead_events(world.id(), lead.id).await?.len(), 1);
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?.len(), 1);
+    assert_eq!(world.submissions(lead.id).await?.len(), 1);
     assert_eq!(world.log_rows().await?.len(), 1);
     assert_eq!(world.all_deliveries().await?.len(), 1);
     // Neither its body nor its key was remembered: planned well it is stored.

@@ -45,7 +45,7 @@ pub async fn a_body_within_the_window_is_a_duplicate_of_the_first_lead(harness: 
         is_duplicate_of(&lead, &world.send(&again).await?);
     }
     assert_eq!(leads(&world).await?, 1);
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?.len(), 1);
+    assert_eq!(world.submissions(lead.id).await?.len(), 1);
     Ok(())
 }
 
@@ -84,7 +84,7 @@ pub async fn a_body_is_unique_at_its_endpoint_alone(harness: &dyn Harness) -> Ou
     let mut accept = world.plan(&sent, Some(&lead));
     accept.submission.endpoint_id = other.id;
     world.store.accept(accept).await?.due();
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?.len(), 2);
+    assert_eq!(world.submissions(lead.id).await?.len(), 2);
     assert_eq!(world.store.seen(query(&world, &sent, other.id)).await?, Seen::Duplicate(lead.id));
     Ok(())
 }
@@ -137,7 +137,7 @@ pub async fn a_key_with_another_body_is_refused_and_nothing_is_written(harness: 
 
     assert_eq!(leads(&world).await?, 1);
     assert_eq!(world.log_rows().await?.len(), 1);
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?.len(), 1);
+    assert_eq!(world.submissions(lead.id).await?.len(), 1);
     // The refused body was not remembered: under a key of its own it is new.
     world.send(&other.key("order-2")).await?.due();
     Ok(())
@@ -202,7 +202,7 @@ pub async fn a_request_that_must_be_planned_anew_leaves_nothing(harness: &dyn Ha
 
     assert_eq!(seen(&world, &further).await?, Seen::No);
     assert_eq!(world.log_rows().await?.len(), 1);
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?.len(), 1);
+    assert_eq!(world.submissions(lead.id).await?.len(), 1);
     assert_eq!(world.seen_lead(&lead).await?.version, 1);
     Ok(())
 }

@@ -47,7 +47,7 @@ pub async fn a_new_lead_is_stored_as_it_was_planned(harness: &dyn Harness) -> Ou
                 &event,
             );
         }
-        let submissions = world.store.submissions(world.id(), lead.id).await?;
+        let submissions = world.submissions(lead.id).await?;
         assert_eq!(submissions.len(), 1);
         let found = &submissions[0];
         assert_eq!(
@@ -78,7 +78,7 @@ pub async fn fields_are_kept_to_the_byte(harness: &dyn Harness) -> Outcome {
         found.details.submitted_at.map(|at| at.as_sent().to_owned()).as_deref(),
         Some("2024-11-14T09:44+01:00")
     );
-    let submissions = world.store.submissions(world.id(), lead.id).await?;
+    let submissions = world.submissions(lead.id).await?;
     assert_eq!(submissions[0].body, body);
     let events = world.store.lead_events(world.id(), lead.id).await?;
     assert!(std::str::from_utf8(&events[0].body).expect("events are UTF-8").contains(fields));
@@ -103,7 +103,7 @@ pub async fn a_further_submission_joins_the_open_lead(harness: &dyn Harness) -> 
         assert_same_lead(&joined, &planned);
         assert_eq!((joined.version, joined.received_at), (2, START));
         assert_eq!(joined.details.message.as_deref(), Some("And a demo, please."));
-        let submissions = world.store.submissions(world.id(), lead.id).await?;
+        let submissions = world.submissions(lead.id).await?;
         assert_eq!(submissions.iter().map(|one| &one.body).collect::<Vec<_>>(), [&first.body, &further.body]);
     }
     assert_eq!(leads(&world).await?.len(), 2);
@@ -162,6 +162,29 @@ pub async fn an_address_is_known_by_its_identity(harness: &dyn Harness) -> Outco
     Ok(())
 }
 
+pub async fn the_newest_submissions_are_told_back_to_a_number_of_bytes(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let mut lead = None;
+    for number in 0..5 {
+        let sent = Sent::saying("jordan@stacklane.co", &format!("Message {number}."));
+        lead = Some(world.stored(&sent).await?.0);
+    }
+    let id = lead.expect("five were stored").id;
+    let all = world.submissions(id).await?;
+    let bytes = all[0].body.len();
+    assert!(all.iter().all(|one| one.body.len() == bytes), "the case needs bodies of one size");
+    for (bytes_max, expected) in [(0, 1), (bytes, 1), (3 * bytes - 1, 2), (3 * bytes, 3), (99 * bytes, 5)] {
+        let found = world.store.submissions(world.id(), id, bytes_max).await?;
+        assert_eq!(found.count, 5);
+        let ids: Vec<_> = found.newest.iter().map(|one| one.id).collect();
+        assert_eq!(ids, all[5 - expected..].iter().map(|one| one.id).collect::<Vec<_>>());
+    }
+    let neighbour = world.neighbour().await?;
+    let found = world.store.submissions(neighbour.id(), id, usize::MAX).await?;
+    assert_eq!((found.count, found.newest.len()), (0, 0));
+    Ok(())
+}
+
 pub async fn racing_senders_with_one_email_open_one_lead(harness: &dyn Harness) -> Outcome {
     let world = Arc::new(World::open(harness).await?);
     let tasks: Vec<_> = (0..24)
@@ -183,7 +206,7 @@ pub async fn racing_senders_with_one_email_open_one_lead(harness: &dyn Harness) 
     let leads = leads(&world).await?;
     assert_eq!((stored, told.len(), leads.len()), (1, 23, 1));
     assert!(told.iter().all(|id| *id == leads[0].id));
-    assert_eq!(world.store.submissions(world.id(), leads[0].id).await?.len(), 1);
+    assert_eq!(world.submissions(leads[0].id).await?.len(), 1);
     Ok(())
 }
 
@@ -201,7 +224,7 @@ pub async fn racing_senders_that_plan_again_all_join_it(harness: &dyn Harness) -
     }
     let leads = leads(&world).await?;
     assert_eq!((leads.len(), leads[0].version), (1, 12));
-    assert_eq!(world.store.submissions(world.id(), leads[0].id).await?.len(), 12);
+    assert_eq!(world.submissions(leads[0].id).await?.len(), 12);
     assert_eq!(world.store.lead_events(world.id(), leads[0].id).await?.len(), 1);
     Ok(())
 }

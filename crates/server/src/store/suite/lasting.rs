@@ -26,7 +26,7 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) -> Outco
     let event = world.store.event(world.id(), due[0].event_id).await?.expect("the event is there");
     let (failing, audit) =
         (world.seen_destination(&destination).await?, world.store.audit_rows(world.id(), 10).await?);
-    let (submissions, logs) = (world.store.submissions(world.id(), lead.id).await?, world.log_rows().await?);
+    let (submissions, logs) = (world.submissions(lead.id).await?, world.log_rows().await?);
 
     let world = world.reopened(harness).await;
     let store = &world.store;
@@ -38,7 +38,7 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) -> Outco
     assert_eq!(store.all_destinations().await?, [failing]);
     assert_eq!(store.audit_rows(world.id(), 10).await?, audit);
     assert_eq!(world.log_rows().await?, logs);
-    let again = store.submissions(world.id(), lead.id).await?;
+    let again = store.submissions(world.id(), lead.id, usize::MAX).await?.newest;
     assert_eq!((again[0].id, &again[0].body), (submissions[0].id, &submissions[0].body));
     assert_eq!(store.workspaces().await?[0].settings, settings);
     assert_eq!(store.endpoints().await?, std::slice::from_ref(&world.founding.endpoint));
@@ -150,7 +150,7 @@ pub async fn a_closed_store_refuses_every_call(harness: &dyn Harness) -> Outcome
     let page = PageRequest { cursor: None, limit: 1 };
     stopped(store.leads(id, &LeadFilter::default(), page).await);
     stopped(store.lead(id, lead.id).await);
-    stopped(store.submissions(id, lead.id).await);
+    stopped(store.submissions(id, lead.id, 0).await);
     stopped(store.lead_events(id, lead.id).await);
     stopped(store.inbound_log(id, &InboundLogFilter::default(), page).await);
     stopped(store.events(id, page).await);

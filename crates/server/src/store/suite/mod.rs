@@ -106,6 +106,7 @@ macro_rules! store_suite {
                 a_plan_on_a_lead_that_is_not_there_is_answered_with_nothing
                 an_address_is_known_by_its_identity
                 a_second_open_lead_is_refused_by_the_store_itself
+                the_newest_submissions_are_told_back_to_a_number_of_bytes
                 racing_senders_with_one_email_open_one_lead
                 racing_senders_that_plan_again_all_join_it
                 racing_equal_bodies_are_stored_once

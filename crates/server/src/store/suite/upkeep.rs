@@ -62,7 +62,7 @@ pub async fn upkeep_forgets_bodies_and_keys_but_not_their_leads(harness: &dyn Ha
     let (lead, _) = world.stored(&sent).await?;
     tidy(&world, after(3 * DAY)).await?;
     assert_same_lead(&world.seen_lead(&lead).await?, &lead);
-    assert_eq!(world.store.submissions(world.id(), lead.id).await?.len(), 1);
+    assert_eq!(world.submissions(lead.id).await?.len(), 1);
     assert_eq!(world.store.lead_events(world.id(), lead.id).await?.len(), 1);
     // Asked with a window that would reach back so far, the body is unknown: it was forgotten.
     let again = Sent { key: None, ..sent.at(after(3 * DAY)).window(30 * DAY) };
@@ -159,14 +159,14 @@ pub async fn retention_deletes_closed_leads_past_it_with_all_that_is_theirs(
     tidy(&world, after(30 * DAY + 1)).await?;
     for gone in [&old, &dead] {
         assert!(world.store.lead(world.id(), gone.id).await?.is_none());
-        assert!(world.store.submissions(world.id(), gone.id).await?.is_empty());
+        assert!(world.submissions(gone.id).await?.is_empty());
         assert!(world.store.lead_events(world.id(), gone.id).await?.is_empty());
     }
     assert!(world.store.event(world.id(), due[0].event_id).await?.is_none());
     assert!(world.store.delivery(world.id(), due[0].id).await?.is_none());
     for kept in [&open, &young] {
         assert_same_lead(&world.seen_lead(kept).await?, kept);
-        assert_eq!(world.store.submissions(world.id(), kept.id).await?.len(), 1);
+        assert_eq!(world.submissions(kept.id).await?.len(), 1);
         assert_eq!(world.store.lead_events(world.id(), kept.id).await?.len(), 1);
     }
     assert_eq!(world.all_deliveries().await?.len(), 2);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentflow_events::{EventType, Moment, WorkspaceId};
+use agentflow_events::{EventType, LeadId, Moment, WorkspaceId};
 
 use super::Harness;
 use super::sent::Sent;
@@ -11,7 +11,7 @@ use crate::directory::sha256;
 use crate::id::{DestinationId, EndpointId, mint};
 use crate::record::{
     ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, InboundLogRow, InboundStatus, Lead,
-    Operator, Role, SealedBytes, SecretDirection, SecretRow, Settings, Workspace,
+    Operator, Role, SealedBytes, SecretDirection, SecretRow, Settings, StoredSubmission, Workspace,
 };
 use crate::store::{
     Accept, Accepted, Cursor, Decide, Decided, DeliveryFilter, Founding, Page, PageRequest, Store, StoreError,
@@ -123,6 +123,13 @@ impl World {
         limit: usize,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         Ok(self.store.claim_due(destination, now, limit).await?.unwrap_or_default())
+    }
+
+    /// All submissions of a lead, oldest first.
+    pub(super) async fn submissions(&self, lead: LeadId) -> Result<Vec<StoredSubmission>, StoreError> {
+        let found = self.store.submissions(self.id(), lead, usize::MAX).await?;
+        assert_eq!(found.count, found.newest.len() as u64);
+        Ok(found.newest)
     }
 
     /// A destination as it is now.
