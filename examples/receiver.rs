@@ -4,7 +4,8 @@
 //! AGENTFLOW_OUTBOUND_SECRET=whsec_… cargo run -p agentflow-examples --example receiver 127.0.0.1:8444 cert.pem key.pem
 //! ```
 //!
-//! Without a certificate it makes one and prints it; AgentFlow trusts it as `delivery.extra_ca`.
+//! The certificate must be one that AgentFlow trusts: of a public authority, or named in `delivery.extra_ca`. Without one it makes
+//! its own, anew at each start, and prints it.
 
 mod body;
 mod https;
@@ -55,11 +56,14 @@ async fn main() -> Result<(), Failure> {
         }
         _ => return Err("usage: receiver LISTEN [CERTIFICATE KEY] | --self-test".into()),
     };
-    let secret = env::var("AGENTFLOW_OUTBOUND_SECRET")
-        .map_err(|_| "AGENTFLOW_OUTBOUND_SECRET is not set: Settings → Webhooks → Outbound")?;
+    let secret = env::var("AGENTFLOW_OUTBOUND_SECRET").map_err(
+        |_| "AGENTFLOW_OUTBOUND_SECRET is not set: the outbound secret that the server's first start told",
+    )?;
     let receiver = Arc::new(Receiver::new(OutboundSecret::new(secret)?));
     tokio::spawn(forget_old_work(Arc::clone(&receiver)));
-    serve(TcpListener::bind(listen).await?, acceptor, receiver).await;
+    let listener = TcpListener::bind(listen).await?;
+    println!("listening on https://{}", listener.local_addr()?);
+    serve(listener, acceptor, receiver).await;
     Ok(())
 }
 
@@ -78,7 +82,11 @@ impl Receiver {
     async fn answer(&self, request: Request<Incoming>) -> Response<String> {
         let event = match self.verified_event(request).await {
             Ok(event) => event,
-            Err((status, code)) => return body::reply(status, code),
+            Err((status, code)) => {
+                // The reason is for whoever runs this; a stranger gets no more than the code.
+                eprintln!("refused: {code}");
+                return body::reply(status, code);
+            }
         };
         let key = IdempotencyKey::of(&event);
         match run_once(&self.store, key, LEASE, now, |_| work(&event)).await {
@@ -114,6 +122,10 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, receiver: Arc<Recei
 
 /// The work itself. It has ten seconds; what takes longer goes into a durable queue, and that is the work then.
 async fn work(event: &Event) -> io::Result<()> {
+    if event.test {
+        // Sent by hand from the API, about nobody.
+        return writeln!(io::stdout(), "{} {} test", event.id, event.event_type);
+    }
     let score = event.data.qualification.score.value();
     // Ids, type and score only: the rest is somebody's personal data.
     writeln!(io::stdout(), "{} {} {} {score}", event.id, event.event_type, event.lead_id)

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Failure> {
         Some("--self-test") => check_itself().await,
         Some(listen) => {
             let present = env::var("AGENTFLOW_OUTBOUND_SECRET")
-                .map_err(|_| "AGENTFLOW_OUTBOUND_SECRET is not set: Settings → Webhooks → Outbound")?;
+                .map_err(|_| "AGENTFLOW_OUTBOUND_SECRET is not set: the outbound secret that the server's first start told")?;
             let mut verifier = Verifier::new(OutboundSecret::new(present)?);
             if let Ok(previous) = env::var("AGENTFLOW_OUTBOUND_SECRET_PREVIOUS") {
                 verifier = verifier.or(OutboundSecret::new(previous)?);

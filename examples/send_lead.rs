@@ -42,8 +42,9 @@ async fn main() -> Result<(), Failure> {
         [url, file] => (url, Some(fs::read_to_string(file)?)),
         _ => return Err("usage: send_lead URL [CA_FILE] | --self-test".into()),
     };
-    let secret = env::var("AGENTFLOW_INBOUND_SECRET")
-        .map_err(|_| "AGENTFLOW_INBOUND_SECRET is not set: Settings → Webhooks → Inbound")?;
+    let secret = env::var("AGENTFLOW_INBOUND_SECRET").map_err(
+        |_| "AGENTFLOW_INBOUND_SECRET is not set: the inbound secret that the server's first start told",
+    )?;
     let client = https::client(authorities.as_deref())?;
     let response = send(&client, url, &InboundSecret::new(secret)?, lead()).await?;
     println!("{} {}", response.status(), response.body());
