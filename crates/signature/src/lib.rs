@@ -57,6 +57,7 @@
 //! # Where next
 //!
 //! - A body that arrives in chunks: [`Verifier::begin`] and [`Streaming`].
+//! - A proof that owns its bytes, to hand on to another task: [`Verifier::verify_owned`].
 //! - Rotation: [`Verifier::or`], then [`Verified::secret_index`] tells whether the sender has changed over.
 //! - `http::HeaderMap`, and with it axum, hyper and reqwest: the feature `http`.
 //! - Standard Webhooks: [`Signer::sign_standard`].
@@ -189,5 +190,5 @@ pub use crate::standard::{
 };
 pub use crate::streaming::Streaming;
 pub use crate::timestamp::Timestamp;
-pub use crate::verified::{Verified, VerifiedStream};
+pub use crate::verified::{Verified, VerifiedBody, VerifiedStream};
 pub use crate::verifier::Verifier;

@@ -1,5 +1,6 @@
 //! Proofs: what only a verifier can make.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -54,6 +55,55 @@ impl<D: Direction> fmt::Debug for Verified<'_, D> {
             .field("signed_at", &self.signed_at)
             .field("secret_index", &self.secret_index)
             .finish()
+    }
+}
+
+/// A [`Verified`] body that owns its bytes, for handing on: to another task, into a queue, into a request's extensions.
+///
+/// From [`Verifier::verify_owned`](crate::Verifier::verify_owned) alone; the bytes cannot be changed any more.
+///
+/// # Example: verify here, use there
+///
+/// ```
+/// use agentflow_signature::{OutboundSecret, Signer, Timestamp, Verifier};
+///
+/// let secret = OutboundSecret::new("whsec_test")?;
+/// let now = Timestamp::from_unix_seconds(1_731_573_840);
+/// let body = br#"{"type":"lead.rejected"}"#.to_vec();
+/// let signed = Signer::new(&secret).sign(&body, now);
+///
+/// let verified = Verifier::new(secret).verify_owned(&signed, body, now)?;
+/// std::thread::spawn(move || assert!(verified.as_verified().body().starts_with(b"{"))).join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a verified body that nobody reads was verified for nothing"]
+pub struct VerifiedBody<D> {
+    body: Vec<u8>,
+    signed_at: Timestamp,
+    secret_index: usize,
+    direction: PhantomData<fn() -> D>,
+}
+
+impl<D> VerifiedBody<D> {
+    pub(crate) fn new(body: Vec<u8>, signed_at: Timestamp, secret_index: usize) -> Self {
+        Self { body, signed_at, secret_index, direction: PhantomData }
+    }
+
+    /// The proof, for what takes one.
+    pub fn as_verified(&self) -> Verified<'_, D> {
+        Verified::new(&self.body, self.signed_at, self.secret_index)
+    }
+
+    /// The bytes, without the proof.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+impl<D: Direction> fmt::Debug for VerifiedBody<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_verified().fmt(f)
     }
 }
 

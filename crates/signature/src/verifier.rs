@@ -10,7 +10,7 @@ use subtle::ConditionallySelectable;
 use crate::hex::{self, Tag};
 use crate::mac::{self, Key, Message};
 use crate::signer::SCHEME;
-use crate::{Direction, Headers, Secret, SignatureHeaders, Streaming, Timestamp, Verified, VerifyError};
+use crate::{Direction, Headers, Secret, SignatureHeaders, Streaming, Timestamp, Verified, VerifiedBody, VerifyError};
 
 /// Largest accepted gap between signing time and `now`, either way. Whole seconds; the guide's five minutes.
 const TOLERANCE_SECONDS: u32 = 300;
@@ -103,6 +103,22 @@ impl<D> Verifier<D> {
             let secret_index = match_tags(&claim.tag, self.keys.iter().map(|key| message.tag(key)))?;
             Ok(Verified::new(body, claim.signed_at, secret_index))
         })
+    }
+
+    /// Verifies a body that is to be handed on together with its proof.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify). The body is dropped then.
+    pub fn verify_owned(
+        &self,
+        headers: &(impl Headers + ?Sized),
+        body: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<VerifiedBody<D>, VerifyError> {
+        let verified = self.verify(headers, &body, now)?;
+        let (signed_at, secret_index) = (verified.signed_at(), verified.secret_index());
+        Ok(VerifiedBody::new(body, signed_at, secret_index))
     }
 
     /// The same for a timestamp that has not the usual ten digits.

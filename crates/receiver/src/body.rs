@@ -1,0 +1,99 @@
+//! Reading the raw body: with a cap, with a deadline, before anything else sees it.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue};
+use http_body::Body;
+use tokio::time::timeout;
+
+use crate::Rejection;
+
+/// What is set aside at once for a body whose length was announced. More than any event without a long message.
+const CAPACITY_BYTES_MAX: usize = 16 * 1024;
+
+/// The chunks of a body so far, at most so many bytes.
+pub(crate) struct Collected {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Collected {
+    /// Judges what the headers announce, before a byte is read.
+    pub(crate) fn begin(announced: Announced, bytes_max: usize) -> Result<Self, Rejection> {
+        if announced.encoded {
+            return Err(Rejection::ContentEncoding);
+        }
+        let bytes = announced.bytes.unwrap_or(0);
+        if bytes > bytes_max as u64 {
+            return Err(Rejection::BodyTooLarge { bytes_max });
+        }
+        Ok(Self { bytes: Vec::with_capacity(CAPACITY_BYTES_MAX.min(bytes as usize)), bytes_max })
+    }
+
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
+        if chunk.len() > self.bytes_max - self.bytes.len() {
+            return Err(Rejection::BodyTooLarge { bytes_max: self.bytes_max });
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// What a request's headers say of its body.
+#[derive(Clone, Copy)]
+pub(crate) struct Announced {
+    /// Whether it is compressed, or otherwise not the bytes that were signed.
+    pub(crate) encoded: bool,
+    /// Its length, where it is told.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl Announced {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let text = |value: &HeaderValue| value.to_str().ok()?.trim().parse().ok();
+        Self {
+            encoded: headers
+                .get_all(CONTENT_ENCODING)
+                .iter()
+                .any(|value| !value.as_bytes().is_empty() && value != "identity"),
+            bytes: headers.get(CONTENT_LENGTH).and_then(text),
+        }
+    }
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read<B>(
+    announced: Announced,
+    body: B,
+    bytes_max: usize,
+    deadline: Duration,
+) -> Result<Vec<u8>, Rejection>
+where
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let mut collected = Collected::begin(announced, bytes_max)?;
+    let mut body = pin!(body);
+    let reading = async {
+        while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+            let frame = frame.map_err(|error| Rejection::BodyBroken { reason: error.into().to_string() })?;
+            let Ok(mut data) = frame.into_data() else { continue };
+            while bytes::Buf::has_remaining(&data) {
+                let chunk = bytes::Buf::chunk(&data);
+                collected.push(chunk)?;
+                let taken = chunk.len();
+                bytes::Buf::advance(&mut data, taken);
+            }
+        }
+        Ok(())
+    };
+    timeout(deadline, reading).await.unwrap_or(Err(Rejection::BodyTimedOut { after: deadline }))?;
+    Ok(collected.into_bytes())
+}
