@@ -69,7 +69,7 @@ impl SelfTest {
             .insert_into(request.headers_mut());
 
         let response = https::send(&self.client, request).await?;
-        let found = format!("{} {}", response.status().as_u16(), response.body().trim());
+        let found = format!("{} {}", response.status().as_u16(), code_of(response.body()));
         println!("{what} event: {found}");
         if found == format!("{status} {code}") {
             Ok(response)
@@ -77,4 +77,11 @@ impl SelfTest {
             Err(format!("the {what} event was to be answered with {status} {code}").into())
         }
     }
+}
+
+/// What a reply says: the `reason` of a JSON object, or all of a text.
+fn code_of(body: &str) -> String {
+    let object: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let reason = object.as_ref().and_then(|object| object["reason"].as_str());
+    reason.unwrap_or(body.trim()).to_owned()
 }

@@ -18,9 +18,15 @@ use http_body_util::{BodyExt, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::support::{EVENT, NOW, read, reason, receiver, signed, signed_at};
+use crate::support::{EVENT, NOW, event_with, reason, receiver, signed, signed_at};
 
 type Incoming = Request<Full<Bytes>>;
+
+/// A response with its body read.
+async fn read<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>) -> Response<Bytes> {
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
 
 /// What to send, and the status and reason to be had for it.
 fn cases() -> Vec<(Incoming, u16, &'static str)> {
@@ -37,6 +43,7 @@ fn cases() -> Vec<(Incoming, u16, &'static str)> {
         (encoded, 415, "unsupported_media_type"),
         (signed(vec![b' '; 1024 * 1024 + 1]), 413, "body_too_large"),
         (signed("[]"), 422, "wrong_type"),
+        (signed(event_with("lead.qualified", "lead.merged")), 200, "unknown_event_type"),
         (signed(EVENT), 200, "done"),
         (signed(EVENT), 200, "already_done"),
     ]

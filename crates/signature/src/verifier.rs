@@ -10,7 +10,9 @@ use subtle::ConditionallySelectable;
 use crate::hex::{self, Tag};
 use crate::mac::{self, Key, Message};
 use crate::signer::SCHEME;
-use crate::{Direction, Headers, Secret, SignatureHeaders, Streaming, Timestamp, Verified, VerifiedBody, VerifyError};
+use crate::{
+    Direction, Headers, Secret, SignatureHeaders, Streaming, Timestamp, Verified, VerifiedBody, VerifyError,
+};
 
 /// Largest accepted gap between signing time and `now`, either way. Whole seconds; the guide's five minutes.
 const TOLERANCE_SECONDS: u32 = 300;

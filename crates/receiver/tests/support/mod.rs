@@ -8,32 +8,32 @@ use agentflow_receiver::Receiver;
 use agentflow_signature::{OutboundSecret, Signer, Timestamp};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 
 /// A qualified lead: `tests/golden` of the events crate.
-pub const EVENT: &[u8] = include_bytes!("../../../events/tests/golden/lead_qualified.json");
+pub(crate) const EVENT: &[u8] = include_bytes!("../../../events/tests/golden/lead_qualified.json");
 
 /// When everything happens. Unix seconds.
-pub const NOW: u64 = 1_731_573_972;
+pub(crate) const NOW: u64 = 1_731_573_972;
 
-pub fn secret() -> OutboundSecret {
+pub(crate) fn secret() -> OutboundSecret {
     OutboundSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap()
 }
 
-pub fn clock() -> SystemTime {
+pub(crate) fn clock() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-pub fn receiver() -> Receiver {
+pub(crate) fn receiver() -> Receiver {
     Receiver::new(secret()).clock(clock)
 }
 
 /// A request as AgentFlow sends it.
-pub fn signed(body: impl AsRef<[u8]>) -> Request<Full<Bytes>> {
+pub(crate) fn signed(body: impl AsRef<[u8]>) -> Request<Full<Bytes>> {
     signed_at(body, NOW)
 }
 
-pub fn signed_at(body: impl AsRef<[u8]>, seconds: u64) -> Request<Full<Bytes>> {
+pub(crate) fn signed_at(body: impl AsRef<[u8]>, seconds: u64) -> Request<Full<Bytes>> {
     let body = Bytes::copy_from_slice(body.as_ref());
     let signed = Signer::new(&secret()).sign(&body, Timestamp::from_unix_seconds(seconds));
     let mut request = Request::post("/agentflow").body(Full::new(body)).unwrap();
@@ -42,7 +42,7 @@ pub fn signed_at(body: impl AsRef<[u8]>, seconds: u64) -> Request<Full<Bytes>> {
 }
 
 /// The event with something else in it.
-pub fn event_with(from: &str, to: &str) -> String {
+pub(crate) fn event_with(from: &str, to: &str) -> String {
     let text = std::str::from_utf8(EVENT).unwrap();
     assert!(text.contains(from), "{from} is not in the event");
     text.replacen(from, to, 1)
@@ -50,7 +50,7 @@ pub fn event_with(from: &str, to: &str) -> String {
 
 /// A problem's or a success's `reason`, after a look at what surrounds it.
 #[track_caller]
-pub fn reason(response: &Response<Bytes>) -> String {
+pub(crate) fn reason(response: &Response<Bytes>) -> String {
     let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
     let content_type = response.headers()["content-type"].to_str().unwrap();
     if response.status() == 200 {
@@ -63,10 +63,4 @@ pub fn reason(response: &Response<Bytes>) -> String {
     }
     assert_eq!(response.headers().contains_key("www-authenticate"), response.status() == 401);
     body["reason"].as_str().unwrap().to_owned()
-}
-
-/// A response with its body read.
-pub async fn read<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>) -> Response<Bytes> {
-    let (head, body) = response.into_parts();
-    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }

@@ -20,12 +20,12 @@ const PROCESSES: usize = 2;
 const STORE: &str = "AGENTFLOW_RACE_STORE";
 
 /// In a child: the store to race for.
-pub fn store_of_child() -> Option<String> {
+pub(crate) fn store_of_child() -> Option<String> {
     env::var(STORE).ok()
 }
 
 /// A child's part: claims each key twice, afresh and, where nobody has committed it, once more after the lease.
-pub async fn race(store: &impl IdempotencyStore) {
+pub(crate) async fn race(store: &impl IdempotencyStore) {
     println!("ready");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     for (round, now) in [START, START.plus(LEASE)].into_iter().enumerate() {
@@ -46,7 +46,7 @@ pub async fn race(store: &impl IdempotencyStore) {
 
 /// Has two processes run the test named `child` of this program against `store`, and looks at who won what.
 #[track_caller]
-pub fn check_processes(child: &str, store: &str) {
+pub(crate) fn check_processes(child: &str, store: &str) {
     let mut children: Vec<Child> = (0..PROCESSES)
         .map(|_| {
             Command::new(env::current_exe().unwrap())

@@ -1,10 +1,7 @@
 //! Real servers, each in a temporary folder, reached by a socket in it: no port, no configuration of this machine.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![cfg_attr(
-    not(all(feature = "postgres", feature = "redis")),
-    expect(dead_code, reason = "one of the two is used")
-)]
+#![expect(dead_code, reason = "each test program uses one of the two")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A PostgreSQL server with a fresh cluster.
-pub struct Postgres {
+pub(crate) struct Postgres {
     process: Child,
     folder: TempDir,
 }
@@ -25,7 +22,7 @@ impl Postgres {
     /// # Panics
     ///
     /// When PostgreSQL is not installed (`scripts/install` does that), or does not start.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = TempDir::new().unwrap();
         // It refuses to run as root, so root hands over to the package's user.
         let as_root =
@@ -65,7 +62,7 @@ impl Postgres {
     }
 
     /// How to reach it, as `tokio_postgres::Config` reads it.
-    pub fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         format!("host={} user=postgres dbname=postgres", self.folder.path().display())
     }
 }
@@ -89,7 +86,7 @@ fn postgres_program(name: &str) -> PathBuf {
 }
 
 /// A Redis server that keeps nothing.
-pub struct Redis {
+pub(crate) struct Redis {
     process: Child,
     folder: TempDir,
 }
@@ -98,7 +95,7 @@ impl Redis {
     /// # Panics
     ///
     /// When Redis is not installed (`scripts/install` does that), or does not start.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("socket");
         let arguments = ["--port", "0", "--save", "", "--appendonly", "no", "--dir"].map(OsStr::new);
@@ -115,7 +112,7 @@ impl Redis {
     }
 
     /// How to reach it, as `redis::Client` reads it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.folder.path().join("socket").display())
     }
 }
