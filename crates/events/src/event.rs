@@ -5,13 +5,14 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::object::Object;
+use crate::one_pass;
 use crate::text::clip;
 use crate::{
     Decision, Dimensions, EventError, EventId, EventType, LeadId, LeadSnapshot, Moment, Qualification,
     Timestamps, WorkspaceId,
 };
 
-const API_VERSION: &str = "1";
+pub(crate) const API_VERSION: &str = "1";
 
 /// One event: what happened to one lead, with all that was known of it.
 ///
@@ -94,6 +95,14 @@ impl Event {
     pub fn parse(body: &[u8]) -> Result<Self, EventError> {
         let json = std::str::from_utf8(body)
             .map_err(|error| EventError::MalformedJson { line: 0, column: error.valid_up_to() + 1 })?;
+        match one_pass::read(json) {
+            Some(event) => Ok(event),
+            None => Self::parse_carefully(json),
+        }
+    }
+
+    /// Field by field, so that an error can name the field.
+    pub(crate) fn parse_carefully(json: &str) -> Result<Self, EventError> {
         let event = Object::read("", json)?;
         let version = event.text("api_version")?;
         if version != API_VERSION {

@@ -100,6 +100,7 @@ pub mod idempotency;
 mod lead;
 mod moment;
 mod object;
+mod one_pass;
 mod qualification;
 #[cfg(feature = "suite")]
 pub mod suite;

@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Buf;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::Rejection;
 
@@ -70,6 +72,8 @@ impl Announced {
 }
 
 /// Reads a body to its end.
+///
+/// The deadline's timer is made where the body is first waited for. Most bodies are there with the head, and need none.
 pub(crate) async fn read<B>(
     announced: Announced,
     body: B,
@@ -81,19 +85,23 @@ where
 {
     let mut collected = Collected::begin(announced, bytes_max)?;
     let mut body = pin!(body);
-    let reading = async {
-        while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-            let frame = frame.map_err(|error| Rejection::BodyBroken { reason: error.into().to_string() })?;
-            let Ok(mut data) = frame.into_data() else { continue };
-            while bytes::Buf::has_remaining(&data) {
-                let chunk = bytes::Buf::chunk(&data);
-                collected.push(chunk)?;
-                let taken = chunk.len();
-                bytes::Buf::advance(&mut data, taken);
+    let mut timer = None;
+    loop {
+        let next = poll_fn(|context| {
+            if let Poll::Ready(frame) = body.as_mut().poll_frame(context) {
+                return Poll::Ready(Ok(frame));
             }
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep(deadline)));
+            timer.as_mut().poll(context).map(|()| Err(Rejection::BodyTimedOut { after: deadline }))
+        });
+        let Some(frame) = next.await? else { return Ok(collected.into_bytes()) };
+        let frame = frame.map_err(|error| Rejection::BodyBroken { reason: error.into().to_string() })?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            collected.push(chunk)?;
+            let taken = chunk.len();
+            data.advance(taken);
         }
-        Ok(())
-    };
-    timeout(deadline, reading).await.unwrap_or(Err(Rejection::BodyTimedOut { after: deadline }))?;
-    Ok(collected.into_bytes())
+    }
 }

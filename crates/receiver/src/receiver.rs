@@ -119,11 +119,18 @@ impl Receiver {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let arrived = Instant::now();
         let (head, body) = request.into_parts();
-        let announced = Announced::of(&head.headers);
+        self.receive_parts(&head.headers, body).await
+    }
+
+    pub(crate) async fn receive_parts<B>(&self, headers: &HeaderMap, body: B) -> Result<Received, Rejection>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let arrived = Instant::now();
+        let announced = Announced::of(headers);
         let body = body::read(announced, body, self.body_bytes_max, self.body_deadline).await?;
-        self.judge(&head.headers, body, arrived)
+        self.judge(headers, body, arrived)
     }
 
     /// Verifies a body that has been read, and parses the event.

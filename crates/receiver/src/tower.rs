@@ -125,9 +125,7 @@ where
         let layer = self.layer.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let mut raw = Request::new(body);
-            *raw.headers_mut() = head.headers.clone();
-            match layer.receiver.receive(raw).await {
+            match layer.receiver.receive_parts(&head.headers, body).await {
                 Ok(received) => {
                     let body = Full::new(Bytes::from_owner(received.clone()));
                     let mut request = Request::from_parts(head, body);
