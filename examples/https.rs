@@ -1,4 +1,4 @@
-//! HTTPS for the examples: a certificate made on the spot, an accept loop, and a client.
+//! HTTPS for the examples: a certificate made on the spot, and an accept loop.
 //!
 //! TLS ends in the process that verifies: leads are personal data, and a proxy that ends it in between reads them all.
 
@@ -7,20 +7,14 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -29,19 +23,11 @@ use tokio_rustls::TlsAcceptor;
 /// Whatever an example ends with.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// A client for HTTPS alone: it refuses to send anything in the clear.
-pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-
 /// More open connections wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
 
 /// For a handshake and for a request's head, each.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// For a whole exchange, on the client's side.
-const REPLY_DEADLINE: Duration = Duration::from_secs(30);
-
-const REPLY_BYTES_MAX: usize = 64 * 1024;
 
 /// A certificate for this machine alone, for trying things out.
 pub(crate) struct SelfMade {
@@ -63,7 +49,7 @@ pub(crate) fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<TlsAcceptor, Failure> {
-    let config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
@@ -100,40 +86,4 @@ where
             }
         });
     }
-}
-
-/// A client that trusts the authorities of this PEM text, or without one those that browsers trust.
-pub(crate) fn client(authorities_pem: Option<&str>) -> Result<Client, Failure> {
-    let mut roots = RootCertStore::empty();
-    match authorities_pem {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                roots.add(certificate?)?;
-            }
-        }
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-    }
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
-    Ok(legacy::Client::builder(TokioExecutor::new()).build(connector))
-}
-
-/// Sends a request and reads the reply, both within a deadline. Follows no redirect.
-pub(crate) async fn send(
-    client: &Client,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<String>, Failure> {
-    let exchange = async {
-        let (head, body) = client.request(request).await?.into_parts();
-        let body = Limited::new(body, REPLY_BYTES_MAX).collect().await?.to_bytes();
-        Ok(Response::from_parts(head, String::from_utf8_lossy(&body).into_owned()))
-    };
-    timeout(REPLY_DEADLINE, exchange).await.map_err(|_| "no reply in time")?
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }

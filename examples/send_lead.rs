@@ -1,4 +1,4 @@
-//! Sign a lead and send it to AgentFlow.
+//! Send a lead to AgentFlow.
 //!
 //! ```text
 //! AGENTFLOW_INBOUND_SECRET=whsec_… cargo run -p agentflow-examples --example send_lead \
@@ -8,29 +8,27 @@
 //! The file is needed only where the server's certificate is not one that browsers trust. Ends with 0 where the lead was
 //! accepted.
 
-mod body;
 mod https;
 
 use std::convert::Infallible;
 use std::env;
 use std::fs;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
+use agentflow_client::{Client, Error, InboundSecret, Lead};
 use agentflow_events::Moment;
-use agentflow_lead::Submission;
-use agentflow_signature::{Inbound, InboundSecret, Signer, Timestamp, Verifier};
-use bytes::Bytes;
+use agentflow_lead::{Submission, limits};
+use agentflow_signature::{Inbound, Timestamp, Verifier};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::body::Refusal;
-use crate::https::{Client, Failure};
+use crate::https::Failure;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -39,99 +37,116 @@ async fn main() -> Result<(), Failure> {
     let (url, authorities) = match arguments[..] {
         ["--self-test"] => return check_itself().await,
         [url] => (url, None),
-        [url, file] => (url, Some(fs::read_to_string(file)?)),
+        [url, file] => (url, Some(fs::read(file)?)),
         _ => return Err("usage: send_lead URL [CA_FILE] | --self-test".into()),
     };
     let secret = env::var("AGENTFLOW_INBOUND_SECRET").map_err(
         |_| "AGENTFLOW_INBOUND_SECRET is not set: the inbound secret that the server's first start told",
     )?;
-    let client = https::client(authorities.as_deref())?;
-    let response = send(&client, url, &InboundSecret::new(secret)?, lead()).await?;
-    println!("{} {}", response.status(), response.body());
-    if response.status().is_success() { Ok(()) } else { Err("the lead was not accepted".into()) }
+    let mut builder = Client::builder(url, InboundSecret::new(secret)?).user_agent_suffix("send_lead");
+    if let Some(pem) = authorities {
+        builder = builder.extra_ca(pem);
+    }
+    // The text says what to do about it, and shows neither the lead nor a credential.
+    let accepted = builder.build()?.send(&lead()?).await.map_err(|error| error.to_string())?;
+    println!("{}{}", accepted.lead_id, if accepted.duplicate { ", known already" } else { "" });
+    Ok(())
 }
 
-/// Serialised once: these bytes are signed, and these bytes are sent.
-fn lead() -> Bytes {
-    let lead = json!({
-        "name": "Jordan Ellis",
-        "email": "jordan.ellis@stacklane.co",
-        "company": "Stacklane",
-        "message": "We are looking for a tool for 250 seats this quarter; our budget is $50k. Can we see a demo?",
-        "source": "website_contact_form",
-        "timestamp": Moment::from(SystemTime::now()).to_rfc3339(),
-    });
-    Bytes::from(lead.to_string())
+fn lead() -> Result<Lead, Error> {
+    let lead = Lead::new("Jordan Ellis", "jordan.ellis@stacklane.co")
+        .company("Stacklane")
+        .message(
+            "We are looking for a tool for 250 seats this quarter; our budget is $50k. Can we see a demo?",
+        )
+        .source("website_contact_form")
+        .timestamp(Moment::from(SystemTime::now()).to_rfc3339())
+        .field("seats", 250)?;
+    Ok(lead)
 }
 
-/// One attempt. For another (after 429, 503 or no reply at all), call it again with the same bytes: each attempt is signed
-/// anew, for a signature lasts five minutes, and AgentFlow knows the bytes as those of the same lead.
-async fn send(
-    client: &Client,
-    url: &str,
-    secret: &InboundSecret,
-    body: Bytes,
-) -> Result<Response<String>, Failure> {
-    let signed = Signer::new(secret).sign(&body, Timestamp::from(SystemTime::now()));
-    let mut request = Request::post(url).header(CONTENT_TYPE, "application/json").body(Full::new(body))?;
-    signed.insert_into(request.headers_mut());
-    https::send(client, request).await
-}
-
-/// Sends a lead to a receiver of this process that verifies and parses it as AgentFlow does.
+/// Sends leads to a receiver of this process that verifies and parses them as AgentFlow does.
 async fn check_itself() -> Result<(), Failure> {
     let secret = InboundSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
     let made = https::self_made()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("https://{}/v1/inbound/token", listener.local_addr()?);
-    let verifier = Arc::new(Verifier::new(secret.clone()));
+    let receiver = Arc::new(Receiver { verifier: Verifier::new(secret.clone()), is_warm: false.into() });
     let service = service_fn(move |request: Request<Incoming>| {
-        let verifier = Arc::clone(&verifier);
-        async move {
-            let (status, code) = match intake(&verifier, request).await {
-                Ok(()) => (StatusCode::ACCEPTED, "received"),
-                Err(refusal) => refusal,
-            };
-            Ok::<_, Infallible>(body::reply(status, code))
-        }
+        let receiver = Arc::clone(&receiver);
+        async move { Ok::<_, Infallible>(receiver.receive(request).await) }
     });
     tokio::spawn(https::serve(listener, made.acceptor, service));
 
-    let client = https::client(Some(&made.certificate_pem))?;
-    expect("signed lead", &send(&client, &url, &secret, lead()).await?, "202 received")?;
+    let builder = |secret: &InboundSecret| {
+        let patience = Duration::from_millis(10);
+        Client::builder(&url, secret.clone())
+            .only_ca(made.certificate_pem.as_str())
+            .backoff(patience, patience)
+    };
+    let accepted = builder(&secret).build()?.send(&lead()?).await?;
+    println!("signed lead: {} in attempt {}", accepted.lead_id, accepted.attempts);
+    if accepted.attempts != 2 {
+        return Err("the receiver was to be busy at first".into());
+    }
     let another = InboundSecret::new("whsec_another")?;
-    let refused = send(&client, &url, &another, lead()).await?;
-    expect("lead signed with another secret", &refused, "401 invalid_signature")?;
-
-    let signed = Signer::new(&secret).sign(&lead(), Timestamp::from(SystemTime::now()));
-    let mut tampered = Request::post(&url).body(Full::new(Bytes::from_static(b"{}")))?;
-    signed.insert_into(tampered.headers_mut());
-    expect("tampered lead", &https::send(&client, tampered).await?, "401 invalid_signature")?;
-
-    let stranger = https::client(None)?;
-    match send(&stranger, &url, &secret, lead()).await {
-        Err(_) => println!("a server that nobody vouches for: nothing sent"),
-        Ok(_) => return Err("a certificate that is not trusted was accepted".into()),
-    }
-    match send(&client, &url.replacen("https", "http", 1), &secret, lead()).await {
-        Err(_) => println!("plain HTTP: nothing sent"),
-        Ok(_) => return Err("a lead was sent in the clear".into()),
-    }
-    Ok(())
+    expect("another secret", builder(&another).build()?.send(&lead()?).await, "invalid_signature")?;
+    let nobody = Lead::new("Jordan Ellis", "jordan.ellis");
+    expect("no email", builder(&secret).build()?.send(&nobody).await, "validation_failed")?;
+    let stranger = Client::new(&url, secret.clone())?.send(&lead()?).await;
+    expect("a server that nobody vouches for", stranger, "untrusted_certificate")?;
+    expect("plain HTTP", Client::new(&url.replacen("https", "http", 1), secret), "invalid_endpoint")
 }
 
-async fn intake(verifier: &Verifier<Inbound>, request: Request<Incoming>) -> Result<(), Refusal> {
-    let (head, body) = request.into_parts();
-    let body = body::read(body).await?;
-    let verified = verifier
-        .verify(&head.headers, &body, Timestamp::from(SystemTime::now()))
-        .map_err(|error| (StatusCode::UNAUTHORIZED, error.code()))?;
-    Submission::parse(verified.body()).map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.code()))?;
-    Ok(())
+fn expect<T>(what: &str, outcome: Result<T, Error>, code: &str) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.code() == code => {
+            println!("{what}: {error}");
+            Ok(())
+        }
+        Err(error) => Err(format!("{what}: was to be {code}: {error}").into()),
+        Ok(_) => Err(format!("{what}: was to be {code}").into()),
+    }
 }
 
-fn expect(what: &str, response: &Response<String>, expected: &str) -> Result<(), Failure> {
-    let found = format!("{} {}", response.status().as_u16(), response.body().trim());
-    println!("{what}: {found}");
-    if found == expected { Ok(()) } else { Err(format!("{what}: was to be {expected}").into()) }
+struct Receiver {
+    verifier: Verifier<Inbound>,
+    /// The first lead is told to come again.
+    is_warm: AtomicBool,
+}
+
+impl Receiver {
+    async fn receive(&self, request: Request<Incoming>) -> Response<String> {
+        let (status, media_type, body) = match self.check(request).await {
+            Ok(()) => {
+                let id = "lead_0192f3a1c0de7b3e9d2f4a5b6c7d8e9f";
+                let body = format!(r#"{{"status":"received","lead_id":"{id}","duplicate":false}}"#);
+                (StatusCode::ACCEPTED, "application/json", body)
+            }
+            Err((status, reason)) => {
+                (status, "application/problem+json", format!(r#"{{"reason":"{reason}"}}"#))
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+        response
+    }
+
+    async fn check(&self, request: Request<Incoming>) -> Result<(), (StatusCode, &'static str)> {
+        let (head, body) = request.into_parts();
+        let body = Limited::new(body, limits::BODY_BYTES_MAX).collect().await;
+        let body = body.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"))?.to_bytes();
+        let verified = self
+            .verifier
+            .verify(&head.headers, &body, Timestamp::from(SystemTime::now()))
+            .map_err(|error| (StatusCode::UNAUTHORIZED, error.code()))?;
+        Submission::parse(verified.body())
+            .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.code()))?;
+        if self.is_warm.swap(true, Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err((StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"))
+        }
+    }
 }
