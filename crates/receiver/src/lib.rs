@@ -104,3 +104,13 @@ pub use receiver::Receiver;
 pub use rejection::Rejection;
 #[cfg(feature = "tower")]
 pub use tower::{EventService, Verify, VerifyLayer};
+
+#[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite", feature = "tower"))]
+mod guides {
+    #[doc = include_str!("../../../docs/receiving.md")]
+    struct Receiving;
+    #[doc = include_str!("../../../docs/rotation.md")]
+    struct Rotation;
+    #[doc = include_str!("../../../docs/queues.md")]
+    struct Queues;
+}
