@@ -1,4 +1,6 @@
-//! What the benchmarks share: the rows that are measured against each other, and a whole stack under load.
+//! What the benchmarks share: the rows that are measured against each other, a whole stack under load, and a test for
+//! differences in time.
 
 pub mod stack;
+pub mod timing;
 pub mod verify;
