@@ -105,7 +105,14 @@ pub use rejection::Rejection;
 #[cfg(feature = "tower")]
 pub use tower::{EventService, Verify, VerifyLayer};
 
-#[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite", feature = "tower"))]
+#[cfg(all(
+    doctest,
+    feature = "actix",
+    feature = "axum",
+    feature = "postgres",
+    feature = "sqlite",
+    feature = "tower"
+))]
 mod guides {
     #[doc = include_str!("../../../docs/receiving.md")]
     struct Receiving;

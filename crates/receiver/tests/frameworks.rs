@@ -152,6 +152,23 @@ async fn a_layer_in_front_of_any_service() {
     assert_eq!(read(response).await.body(), "stale_timestamp");
 }
 
+#[tokio::test]
+async fn a_route_beside_the_methods_of_a_tonic_server() {
+    let (_, health) = tonic_health::server::health_reporter();
+    let service = handler().service(receiver(), work);
+    let mut router =
+        tonic::service::Routes::new(health).into_axum_router().route_service("/agentflow", service);
+    let call = Request::post("/grpc.health.v1.Health/Check")
+        .header("content-type", "application/grpc")
+        .body(Full::new(Bytes::from_static(&[0; 5])))
+        .unwrap();
+    let response = router.call(call).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    let trailers = response.into_body().collect().await.unwrap();
+    assert_eq!(trailers.trailers().unwrap()["grpc-status"], "0");
+    check(router).await;
+}
+
 mod actix {
     use actix_web::body::to_bytes;
     use actix_web::test::{TestRequest, call_service, init_service};
