@@ -1,5 +1,7 @@
 //! Leads over the wire: every status and reason of the intake, in the order of its checks, and what the log keeps.
 
+use agentflow_server::store::sqlite::SqliteStore;
+use agentflow_server::store::{AdminStore, InboundLogFilter, PageRequest, QueryStore, Store};
 use agentflow_signature::{InboundSecret, Signer, Timestamp};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -185,6 +187,28 @@ async fn a_secret_of_the_other_direction_and_a_clock_that_is_off_are_told_apart(
     assert!(rows[0]["finding"]["message"].as_str().unwrap().starts_with("the signature is right; "));
     assert_eq!(rows[1]["finding"]["code"], "secret_of_other_direction");
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_that_are_being_looked_into_are_logged_before_the_end() {
+    let rig = Rig::start().await;
+    let sender = Sender::new(&rig);
+    let headers = sender.headers_at("another body", now());
+    // There are many ways to write this one, so it is looked into for longer than the end takes.
+    let body = format!("[{}0]", r#"{"b":"<","a/é":1},"#.repeat(3_000));
+    for _ in 0..3 {
+        rig.send(Method::POST, &sender.path, headers.clone(), body.clone())
+            .await
+            .expect_problem(401, "invalid_signature");
+    }
+    let folder = rig.stop().await;
+    let store = SqliteStore::open(&folder.path().join("data/agentflow.db")).unwrap();
+    let workspace = store.workspaces().await.unwrap()[0].id;
+    let page = PageRequest { cursor: None, limit: 10 };
+    let log = store.inbound_log(workspace, &InboundLogFilter::default(), page).await.unwrap();
+    let codes: Vec<_> = log.items.iter().filter_map(|row| row.finding.as_ref()).map(|f| &f.code).collect();
+    assert_eq!(codes, ["unexplained"; 3]);
+    store.close().await;
 }
 
 #[tokio::test]
