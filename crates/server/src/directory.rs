@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use agentflow_events::{Moment, WorkspaceId};
+use agentflow_signature::explain::Doctor;
 use agentflow_signature::{Inbound, InboundSecret, Outbound, OutboundSecret, Signer, Verifier};
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -22,6 +23,8 @@ pub struct LiveWorkspace {
     pub verifier: Verifier<Inbound>,
     /// When each of the verifier's secrets ends, in its order.
     inbound_expiries: Vec<Option<Moment>>,
+    /// Says why a lead's signature is refused.
+    pub doctor: Doctor<Inbound>,
     /// Signs events.
     pub signer: Signer<Outbound>,
 }
@@ -125,15 +128,16 @@ impl Directory {
         let text = |row: &SecretRow| self.vault.open(&row.id.to_string(), &row.secret);
 
         let inbound = of(SecretDirection::Inbound);
-        let mut verifier: Option<Verifier<Inbound>> = None;
+        let mut receiving: Option<(Verifier<Inbound>, Doctor<Inbound>)> = None;
         for row in &inbound {
             let secret = InboundSecret::new(text(row)?.as_str())
                 .map_err(|_| DirectoryError::Incomplete(id, "usable inbound secret"))?;
-            verifier = Some(match verifier {
-                None => Verifier::new(secret),
-                Some(verifier) => verifier.or(secret),
+            receiving = Some(match receiving {
+                None => (Verifier::new(secret.clone()), Doctor::new(&secret)),
+                Some((verifier, doctor)) => (verifier.or(secret.clone()), doctor.or(&secret)),
             });
         }
+        let (verifier, doctor) = receiving.ok_or(DirectoryError::Incomplete(id, "inbound secret"))?;
         let outbound = of(SecretDirection::Outbound)
             .first()
             .copied()
@@ -143,8 +147,9 @@ impl Directory {
         Ok(LiveWorkspace {
             id,
             settings,
-            verifier: verifier.ok_or(DirectoryError::Incomplete(id, "inbound secret"))?,
+            verifier,
             inbound_expiries: inbound.iter().map(|row| row.expires_at).collect(),
+            doctor: doctor.other_direction(&outbound),
             signer: Signer::new(&outbound),
         })
     }

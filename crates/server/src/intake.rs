@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use agentflow_events::{DecidedBy, Decision, LeadId, Moment, WorkspaceId};
 use agentflow_lead::{ParseError, Submission, Violation};
-use agentflow_signature::{Inbound, Timestamp, Verified};
+use agentflow_signature::{Inbound, Verified};
 use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::announce;
 use crate::clock::Clock;
 use crate::directory::{LiveEndpoint, sha256};
+use crate::explainer::{Explainer, Refused, now_signed};
 use crate::id::mint;
 use crate::qualify::{self, Scorer};
 use crate::rate::RateLimiter;
@@ -105,6 +106,7 @@ pub struct Intake {
     clock: Clock,
     metrics: Arc<Metrics>,
     rate: Option<RateLimiter<WorkspaceId>>,
+    explainer: Explainer,
     /// Submissions that join a lead take turns, by email, so that a crowd with one email does not plan in vain.
     turns: [tokio::sync::Mutex<()>; 64],
 }
@@ -124,6 +126,7 @@ impl Intake {
         requests_per_second: Option<u32>,
     ) -> Self {
         let rate = requests_per_second.map(RateLimiter::new);
+        let explainer = Explainer::new(Arc::clone(&store));
         Self {
             store,
             scorer,
@@ -131,6 +134,7 @@ impl Intake {
             clock,
             metrics,
             rate,
+            explainer,
             turns: std::array::from_fn(|_| Default::default()),
         }
     }
@@ -144,37 +148,59 @@ impl Intake {
         endpoint: &LiveEndpoint,
         request: InboundRequest<'_>,
     ) -> Result<Receipt, Refusal> {
-        let (remote, body_bytes) = (request.remote, request.body.len());
-        let received = self.check_and_store(endpoint, request).await;
+        let now = self.clock.now();
+        let received = self.check_and_store(endpoint, &request, now).await;
         if let Err(refusal) = &received {
-            self.log_refusal(endpoint, refusal.reason, remote, body_bytes);
+            let row = self.refusal(endpoint, refusal.reason, request.remote, request.body.len());
+            if refusal.reason.is_of_signature() {
+                let (workspace, headers, body) = (&endpoint.workspace, request.headers, &request.body);
+                self.explainer.log(row, &Refused { workspace, headers, body, now });
+            } else {
+                self.store.log(row);
+            }
         }
         received
     }
 
+    /// Waits until the refusals that are being looked into are logged. For the end, once no request is in flight.
+    pub async fn settle(&self) {
+        self.explainer.settle().await;
+    }
+
     /// Logs a refusal; the edge does so for what it refuses before a body is here.
     pub fn log_refusal(&self, endpoint: &LiveEndpoint, reason: Reason, remote: IpAddr, body_bytes: usize) {
+        self.store.log(self.refusal(endpoint, reason, remote, body_bytes));
+    }
+
+    /// Counts a refusal and makes its row.
+    fn refusal(
+        &self,
+        endpoint: &LiveEndpoint,
+        reason: Reason,
+        remote: IpAddr,
+        body_bytes: usize,
+    ) -> InboundLogRow {
         let status = InboundStatus::Rejected(reason);
         self.metrics.inbound(status);
-        self.store.log(log_row(endpoint, status, remote, body_bytes, None, self.clock.now()));
+        log_row(endpoint, status, remote, body_bytes, None, self.clock.now())
     }
 
     async fn check_and_store(
         &self,
         endpoint: &LiveEndpoint,
-        request: InboundRequest<'_>,
+        request: &InboundRequest<'_>,
+        now: Moment,
     ) -> Result<Receipt, Refusal> {
-        let now = self.clock.now();
-        let verified = verify(endpoint, &request, now)?;
-        let request_id = RequestIdentity::new(endpoint, &request, &verified, now);
+        let verified = verify(endpoint, request, now)?;
+        let request_id = RequestIdentity::new(endpoint, request, &verified, now);
 
         let admitted = self.admit(endpoint, &request_id, &verified, now);
         let (submission, key) = match admitted {
             Ok(admitted) => admitted,
             // A known body or key is answered as such, whatever else would now be said against the request.
-            Err(refusal) => return self.answer_known(endpoint, &request, &request_id, refusal).await,
+            Err(refusal) => return self.answer_known(endpoint, request, &request_id, refusal).await,
         };
-        let accepted = self.store_lead(endpoint, &request, &request_id, submission, key, now).await;
+        let accepted = self.store_lead(endpoint, request, &request_id, submission, key, now).await;
         if let (Ok(Receipt { duplicate: true, .. }), Some(rate)) = (&accepted, &self.rate) {
             rate.give_back(&endpoint.workspace.id);
         }
@@ -375,11 +401,10 @@ fn verify<'a>(
     request: &'a InboundRequest<'_>,
     now: Moment,
 ) -> Result<Verified<'a, Inbound>, Refusal> {
-    let seconds = u64::try_from(now.unix_millis() / 1_000).unwrap_or(0);
     let workspace = &endpoint.workspace;
     let verified = workspace
         .verifier
-        .verify(request.headers, &request.body, Timestamp::from_unix_seconds(seconds))
+        .verify(request.headers, &request.body, now_signed(now))
         .map_err(|error| Refusal::new(Reason::from(&error), error.to_string()))?;
     if !workspace.secret_is_valid(verified.secret_index(), now) {
         let detail = "The signature was made with a secret that has been replaced and whose overlap is over; sign with the new one.";
@@ -420,5 +445,6 @@ fn log_row(
         remote_addr,
         body_bytes: body_bytes as u64,
         lead_id,
+        finding: None,
     }
 }

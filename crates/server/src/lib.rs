@@ -26,6 +26,7 @@ pub mod api;
 pub mod deliver;
 pub mod directory;
 pub mod edge;
+pub mod explainer;
 pub mod intake;
 pub mod qualify;
 pub mod reply;

@@ -73,6 +73,22 @@ reasons! {
     LeadChanged = "lead_changed",
 }
 
+impl Reason {
+    /// Whether the request was refused for its signature or timestamp.
+    pub fn is_of_signature(self) -> bool {
+        matches!(
+            self,
+            Reason::MissingTimestamp
+                | Reason::MalformedTimestamp
+                | Reason::StaleTimestamp
+                | Reason::FutureTimestamp
+                | Reason::MissingSignature
+                | Reason::MalformedSignature
+                | Reason::InvalidSignature
+        )
+    }
+}
+
 impl From<&VerifyError> for Reason {
     fn from(error: &VerifyError) -> Self {
         // One source for the codes: the signature crate's.

@@ -1,7 +1,7 @@
 //! Puts the stages together, runs them, and takes them down in order.
 //!
 //! Up: listener, data folder, directory, delivery, intake and API. Down: no new connections, requests in flight finish,
-//! no new attempts, attempts in flight are recorded, the store closes.
+//! no new attempts, attempts in flight are recorded, refusals are logged, the store closes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -62,6 +62,7 @@ pub struct Server {
     edge: Edge,
     router: axum::Router,
     store: Arc<dyn Store>,
+    intake: Arc<Intake>,
     deliver: Arc<Deliver>,
     clock: Clock,
 }
@@ -103,8 +104,12 @@ impl Server {
             config.limits.requests_per_second,
         ));
         let review = Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics));
-        let inbound =
-            edge::inbound::router(intake, Arc::clone(&directory), &config.limits, Arc::clone(&metrics));
+        let inbound = edge::inbound::router(
+            Arc::clone(&intake),
+            Arc::clone(&directory),
+            &config.limits,
+            Arc::clone(&metrics),
+        );
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
             directory,
@@ -117,7 +122,18 @@ impl Server {
         });
         let router = api::router(app).merge(inbound);
         let edge = Edge { limits: config.limits, tls: home.tls, metrics };
-        Ok(Self { listener, local_addr, base_url, untold: home.untold, edge, router, store, deliver, clock })
+        Ok(Self {
+            listener,
+            local_addr,
+            base_url,
+            untold: home.untold,
+            edge,
+            router,
+            store,
+            intake,
+            deliver,
+            clock,
+        })
     }
 
     /// Where the server listens.
@@ -140,7 +156,7 @@ impl Server {
     /// # Errors
     /// The store failed; everything was stopped at once, and nothing was acknowledged that is not stored.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreFailed> {
-        let Self { listener, edge, router, store, deliver, clock, .. } = self;
+        let Self { listener, edge, router, store, intake, deliver, clock, .. } = self;
         let upkeep = tokio::spawn(upkeep(Arc::clone(&store), clock));
         let served = tokio::select! {
             () = edge.serve(listener, router, shutdown) => Ok(()),
@@ -150,6 +166,7 @@ impl Server {
         // Aborted in the midst of an upkeep step, which is a transaction of the store's own; it has ended by now or never runs.
         upkeep.await.ok();
         deliver.stop().await;
+        intake.settle().await;
         store.close().await;
         served
     }

@@ -54,6 +54,34 @@
 //! # Ok::<(), agentflow_signature::SecretError>(())
 //! ```
 //!
+//! # Tour: find out why a signature is refused
+//!
+//! A [`VerifyError`] says which check failed; with the feature `explain`, a `Doctor` says what the sender did. It signs
+//! the request anew with every mistake that people make (JSON serialised again, a line end, a decoded secret, the other
+//! direction's secret, milliseconds, base64, forty more) until it gets what was sent. It is for logs and terminals, never
+//! for replies.
+//!
+#![cfg_attr(feature = "explain", doc = "```")]
+#![cfg_attr(not(feature = "explain"), doc = "```ignore")]
+//! use agentflow_signature::explain::Doctor;
+//! use agentflow_signature::{InboundSecret, OutboundSecret, Timestamp};
+//!
+//! let secret = InboundSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
+//! let outbound = OutboundSecret::new("whsec_MzE5ZGM0ZTk2YjU5YzI0Zg")?;
+//! let doctor = Doctor::new(&secret).other_direction(&outbound);
+//!
+//! // Signed by Python as `{"name": "Jordan Ellis"}`, then written anew by a proxy.
+//! let headers = [
+//!     ("X-AgentFlow-Timestamp", "1731573840"),
+//!     ("X-AgentFlow-Signature", "sha256=97ff8d4a5e40b95931b50c69de91ad75236abb33c49e64bd3eab0381ba37cb22"),
+//! ];
+//! let now = Timestamp::from_unix_seconds(1_731_573_900);
+//! let finding = doctor.explain(&headers, br#"{"name":"Jordan Ellis"}"#, now).expect("a verifier refuses it");
+//! assert_eq!(finding.code(), "json_rewritten");
+//! println!("{finding}");
+//! # Ok::<(), agentflow_signature::SecretError>(())
+//! ```
+//!
 //! # Where next
 //!
 //! - A body that arrives in chunks: [`Verifier::begin`] and [`Streaming`].
@@ -164,6 +192,8 @@ extern crate alloc;
 
 mod direction;
 mod error;
+#[cfg(feature = "explain")]
+pub mod explain;
 mod headers;
 mod hex;
 #[cfg(feature = "http")]

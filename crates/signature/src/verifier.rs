@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Largest accepted gap between signing time and `now`, either way. Whole seconds; the guide's five minutes.
-const TOLERANCE_SECONDS: u32 = 300;
+pub(crate) const TOLERANCE_SECONDS: u32 = 300;
 
 /// Verifies webhooks of one direction against one or more secrets.
 ///

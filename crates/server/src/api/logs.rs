@@ -12,7 +12,7 @@ use super::query::{PageJson, Params};
 use super::{App, Reply};
 use crate::id::LogId;
 use crate::reason::Reason;
-use crate::record::InboundLogRow;
+use crate::record::{InboundLogRow, SignatureFinding};
 use crate::reply;
 use crate::store::InboundLogFilter;
 
@@ -25,6 +25,7 @@ struct LogJson {
     remote_addr: IpAddr,
     body_bytes: u64,
     lead_id: Option<LeadId>,
+    finding: Option<SignatureFinding>,
 }
 
 impl From<InboundLogRow> for LogJson {
@@ -37,6 +38,7 @@ impl From<InboundLogRow> for LogJson {
             remote_addr: row.remote_addr,
             body_bytes: row.body_bytes,
             lead_id: row.lead_id,
+            finding: row.finding,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use agentflow_events::{LeadId, Moment, WorkspaceId};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{EndpointId, LogId, SubmissionId};
 use crate::reason::Reason;
@@ -55,6 +56,17 @@ pub struct InboundLogRow {
     pub body_bytes: u64,
     /// The lead, where there is one.
     pub lead_id: Option<LeadId>,
+    /// Why its signature was refused, where that was looked into.
+    pub finding: Option<SignatureFinding>,
+}
+
+/// What the refusal of a signature was put down to. Nothing of body, secret or signature is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureFinding {
+    /// The code of [`Finding`](agentflow_signature::explain::Finding::code), for instance `json_rewritten`.
+    pub code: String,
+    /// One sentence that says how to mend it.
+    pub message: String,
 }
 
 /// One accepted request as it was sent. No `Debug`: the body is personal data.

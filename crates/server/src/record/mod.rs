@@ -9,7 +9,7 @@ pub use delivery::{
     Attempt, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
     DisabledReason, DueDelivery, EventRow, FinishedAttempt,
 };
-pub use inbound::{InboundLogRow, InboundStatus, StoredSubmission};
+pub use inbound::{InboundLogRow, InboundStatus, SignatureFinding, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
 pub use workspace::{
     ApiToken, Endpoint, Operator, Role, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings,

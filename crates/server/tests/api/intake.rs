@@ -1,5 +1,7 @@
 //! Leads over the wire: every status and reason of the intake, in the order of its checks, and what the log keeps.
 
+use agentflow_server::store::sqlite::SqliteStore;
+use agentflow_server::store::{AdminStore, InboundLogFilter, PageRequest, QueryStore, Store};
 use agentflow_signature::{InboundSecret, Signer, Timestamp};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -120,17 +122,113 @@ async fn refuses_with_the_reason_of_the_first_check_that_fails() {
     );
     sender.send(&body).await.expect(202);
 
-    // Log rows of refusals are batched; they are there when a later write is.
-    rig.lead(lead_of("Ada")).await;
-    let log = rig.get("/api/v1/inbound-logs?limit=100").await;
-    let reasons: Vec<_> =
-        log["items"].as_array().unwrap().iter().filter_map(|row| row["reason"].as_str()).collect();
+    // Log rows of refusals are batched, and what is said of signatures is found after the reply.
+    let log = logged(&rig, 19).await;
+    let reasons: Vec<_> = log.iter().filter_map(|row| row["reason"].as_str()).collect();
     for reason in
         ["method_not_allowed", "body_too_large", "stale_timestamp", "invalid_signature", "validation_failed"]
     {
         assert!(reasons.contains(&reason), "{reason} in {reasons:?}");
     }
     assert!(!reasons.contains(&"unknown_endpoint"), "requests for unknown tokens are counted, not stored");
+    rig.stop().await;
+}
+
+/// The inbound log's rows of refusals once there are so many, oldest first.
+async fn logged(rig: &Rig, count: usize) -> Vec<Value> {
+    loop {
+        let log = rig.get("/api/v1/inbound-logs?status=rejected&limit=100").await;
+        let rows = log["items"].as_array().unwrap();
+        if rows.len() >= count {
+            return rows.iter().rev().cloned().collect();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_wrong_with_a_signature_is_in_the_log_and_never_in_the_reply() {
+    let rig = Rig::start().await;
+    let sender = Sender::new(&rig);
+    let sent = lead_of("Jordan").to_string();
+    let signed = sent.replace("\":", "\": ").replace(",\"", ", \"");
+    let headers = sender.headers_at(&signed, now());
+    let refused = rig.send(Method::POST, &sender.path, headers, sent.clone()).await;
+    let rewritten = refused.expect_problem(401, "invalid_signature");
+    let headers = sender.headers_at("another body", now());
+    let refused = rig.send(Method::POST, &sender.path, headers, sent.clone()).await;
+    assert_eq!(refused.expect_problem(401, "invalid_signature"), rewritten, "the reply tells nothing more");
+
+    let rows = logged(&rig, 2).await;
+    let codes: Vec<_> = rows.iter().map(|row| row["finding"]["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["json_rewritten", "unexplained"]);
+    let message = rows[0]["finding"]["message"].as_str().unwrap();
+    assert!(message.contains("json.dumps"), "{message}");
+    assert!(!message.contains(&*rig.first.inbound_secret) && !message.contains("jordan"), "{message}");
+    assert_eq!(rows[0]["reason"], "invalid_signature");
+
+    sender.send(&sent).await.expect(202);
+    let accepted = rig.get("/api/v1/inbound-logs?status=received").await;
+    assert_eq!(accepted["items"][0]["finding"], Value::Null);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_of_the_other_direction_and_a_clock_that_is_off_are_told_apart() {
+    let rig = Rig::start().await;
+    let mut sender = Sender::new(&rig);
+    let body = lead_of("Jordan").to_string();
+    let headers = sender.headers_at(&body, shifted(-900));
+    rig.send(Method::POST, &sender.path, headers, body.clone()).await.expect_problem(401, "stale_timestamp");
+    sender.secret = InboundSecret::new(&*rig.first.outbound_secret).unwrap();
+    sender.send(&body).await.expect_problem(401, "invalid_signature");
+    let rows = logged(&rig, 2).await;
+    assert_eq!(rows[0]["finding"]["code"], "clock_behind");
+    assert!(rows[0]["finding"]["message"].as_str().unwrap().starts_with("the signature is right; "));
+    assert_eq!(rows[1]["finding"]["code"], "secret_of_other_direction");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_that_are_being_looked_into_are_logged_before_the_end() {
+    let rig = Rig::start().await;
+    let sender = Sender::new(&rig);
+    let headers = sender.headers_at("another body", now());
+    // There are many ways to write this one, so it is looked into for longer than the end takes.
+    let body = format!("[{}0]", r#"{"b":"<","a/é":1},"#.repeat(3_000));
+    for _ in 0..3 {
+        rig.send(Method::POST, &sender.path, headers.clone(), body.clone())
+            .await
+            .expect_problem(401, "invalid_signature");
+    }
+    let folder = rig.stop().await;
+    let store = SqliteStore::open(&folder.path().join("data/agentflow.db")).unwrap();
+    let workspace = store.workspaces().await.unwrap()[0].id;
+    let page = PageRequest { cursor: None, limit: 10 };
+    let log = store.inbound_log(workspace, &InboundLogFilter::default(), page).await.unwrap();
+    let codes: Vec<_> = log.items.iter().filter_map(|row| row.finding.as_ref()).map(|f| &f.code).collect();
+    assert_eq!(codes, ["unexplained"; 3]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn large_bodies_and_floods_are_logged_without_a_finding() {
+    let rig = Rig::start().await;
+    let sender = Sender::new(&rig);
+    let large = json!({"name": "Jordan", "message": "x".repeat(64 * 1024)}).to_string();
+    let headers = sender.headers_at("another body", now());
+    rig.send(Method::POST, &sender.path, headers.clone(), large)
+        .await
+        .expect_problem(401, "invalid_signature");
+    let floods = (0..24).map(|_| rig.send(Method::POST, &sender.path, headers.clone(), "{}".to_owned()));
+    futures_util::future::join_all(floods).await;
+    let rows = logged(&rig, 25).await;
+    assert!(rows.iter().filter(|row| row["body_bytes"] != 2).all(|row| row["finding"].is_null()));
+    let of_flood = rows.iter().filter(|row| row["body_bytes"] == 2);
+    assert!(
+        of_flood.filter(|row| row["finding"].is_null()).count() > 0,
+        "not every refusal is worth the work"
+    );
     rig.stop().await;
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Rig {
     tls: TlsConnector,
     shutdown: CancellationToken,
     running: JoinHandle<Result<(), StoreFailed>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -82,16 +82,17 @@ impl Rig {
         let tls = trusting(&first);
         let running = tokio::spawn(server.run(shutdown.clone()));
         let contract = Contract::new(serde_json::json!({"components": {"schemas": {}}, "paths": {}}));
-        let mut rig = Self { first, contract, address, tls, shutdown, running, _folder: folder };
+        let mut rig = Self { first, contract, address, tls, shutdown, running, folder };
         let served = rig.send(Method::GET, "/api/v1/openapi.json", HeaderMap::new(), Bytes::new()).await;
         rig.contract = Contract::new(served.expect(200));
         rig
     }
 
-    /// Stops the server; it must have nothing to complain of.
-    pub(crate) async fn stop(self) {
+    /// Stops the server; it must have nothing to complain of. What it leaves is gone with the folder.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.shutdown.cancel();
         self.running.await.unwrap().unwrap();
+        self.folder
     }
 
     /// One request on a connection of its own.

@@ -165,6 +165,7 @@ impl Rig {
                 remote_addr: [127, 0, 0, 1].into(),
                 body_bytes: 1,
                 lead_id: Some(lead.id),
+                finding: None,
             },
             write: LeadWrite { basis: Basis::NoLead, lead, event: Some(event) },
         };

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
-use super::rows::{blob, status_number};
+use super::rows::{blob, status_number, to_json};
 use crate::record::InboundLogRow;
 
 /// Rows that may wait in memory; further ones are dropped.
@@ -34,8 +34,8 @@ impl LogBuffer {
 /// Writes one row.
 pub(super) fn insert(sql: &Connection, row: &InboundLogRow) -> rusqlite::Result<()> {
     sql.prepare_cached(
-        "INSERT INTO inbound_log (id, workspace, at, status, reason, remote, body_bytes, lead)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO inbound_log (id, workspace, at, status, reason, remote, body_bytes, lead, finding)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         blob(&row.id),
@@ -46,6 +46,7 @@ pub(super) fn insert(sql: &Connection, row: &InboundLogRow) -> rusqlite::Result<
         row.remote_addr.to_string(),
         row.body_bytes,
         row.lead_id.as_ref().map(blob),
+        row.finding.as_ref().map(to_json).transpose()?,
     ])?;
     Ok(())
 }

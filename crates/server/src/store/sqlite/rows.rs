@@ -209,6 +209,7 @@ pub(super) fn log_row(row: &Row<'_>) -> rusqlite::Result<InboundLogRow> {
         remote_addr: row.get::<_, String>("remote")?.parse().map_err(|_| bad("remote"))?,
         body_bytes: row.get("body_bytes")?,
         lead_id: id_or_null(row, "lead")?,
+        finding: json_or_null(row, "finding")?,
     })
 }
 

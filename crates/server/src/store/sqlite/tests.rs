@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 
 use super::SqliteStore;
-use crate::store::Store;
 use crate::store::suite::Harness;
+use crate::store::{InboundLogFilter, PageRequest, Store};
 
 /// Each store in a folder of its own, which goes with the case.
 #[derive(Default)]
@@ -33,6 +33,32 @@ impl Harness for InFolders {
         let folders = self.0.lock().expect("no case panics while it holds the lock");
         open_in(folders.last().expect("a store was opened before").path())
     }
+}
+
+/// A file as the first version of the server left it.
+#[tokio::test]
+async fn an_older_database_is_brought_up_to_date_and_its_log_has_no_findings() {
+    let folder = TempDir::new().expect("a folder for the case");
+    let path = folder.path().join("agentflow.db");
+    let old = rusqlite::Connection::open(&path).expect("a new file");
+    old.execute_batch(include_str!("0001.sql")).expect("the first schema");
+    old.execute(
+        "INSERT INTO inbound_log (id, workspace, at, status, reason, remote, body_bytes)
+         VALUES (zeroblob(16), zeroblob(16), 1, 2, 'invalid_signature', '203.0.113.9', 2)",
+        [],
+    )
+    .expect("a row");
+    old.pragma_update(None, "application_id", 0x4167_466c).expect("its mark");
+    old.pragma_update(None, "user_version", 1).expect("its version");
+    drop(old);
+
+    let store = open_in(folder.path());
+    let (filter, page) = (InboundLogFilter::default(), PageRequest { cursor: None, limit: 10 });
+    let workspace = agentflow_events::Id::from_bytes([0; 16]);
+    let log = store.inbound_log(workspace, &filter, page).await.expect("it can be read");
+    assert_eq!(log.items.len(), 1);
+    assert_eq!(log.items[0].finding, None);
+    store.close().await;
 }
 
 crate::store_suite!(InFolders::default());

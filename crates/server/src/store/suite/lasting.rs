@@ -101,6 +101,7 @@ fn refusal(world: &World) -> InboundLogRow {
         remote_addr: [203, 0, 113, 9].into(),
         body_bytes: 2,
         lead_id: None,
+        finding: None,
     }
 }
 

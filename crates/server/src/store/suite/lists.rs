@@ -8,7 +8,9 @@ use super::sent::Sent;
 use super::world::{Expect, Outcome, START, World, after, walk};
 use crate::id::mint;
 use crate::reason::Reason;
-use crate::record::{AttemptOutcome, DeliveryState, InboundLogRow, InboundStatus, LeadState};
+use crate::record::{
+    AttemptOutcome, DeliveryState, InboundLogRow, InboundStatus, LeadState, SignatureFinding,
+};
 use crate::store::{DeliveryFilter, InboundLogFilter, LeadFilter, PageRequest, StoreError};
 
 /// The names of the leads that match, newest first.
@@ -174,11 +176,15 @@ pub async fn the_log_has_a_row_of_each_status_and_is_found_by_it(harness: &dyn H
         remote_addr: remote_addr.parse().expect("an address"),
         body_bytes: 262_145,
         lead_id,
+        finding: None,
     };
     let mut expected = vec![row(InboundStatus::Duplicate, Some(lead.id), "2001:db8::7")];
     for reason in Reason::ALL {
         expected.push(row(InboundStatus::Rejected(*reason), None, "203.0.113.9"));
     }
+    let explained =
+        SignatureFinding { code: "json_rewritten".to_owned(), message: "„Größe“ \"n\"".to_owned() };
+    expected[1].finding = Some(explained);
     for row in &expected {
         world.store.log(row.clone());
         // One write each keeps their order; rows that wait together have none.

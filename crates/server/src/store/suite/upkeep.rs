@@ -127,6 +127,7 @@ pub async fn upkeep_forgets_old_refusals_and_no_other_log_row(harness: &dyn Harn
             remote_addr: [203, 0, 113, 9].into(),
             body_bytes: 2,
             lead_id: None,
+            finding: None,
         });
         world.store.check_writable().await
     };

@@ -153,6 +153,7 @@ impl World {
                 remote_addr: [192, 0, 2, 7].into(),
                 body_bytes: sent.body.len() as u64,
                 lead_id: Some(write.lead.id),
+                finding: None,
             },
             submission: sent.submission(self.endpoint()),
             write,

@@ -1,0 +1,114 @@
+//! Why a signature was refused, for the inbound log: found after the reply, and never told in it.
+//!
+//! Refused requests are anybody's, so what is spent on them is bounded: a few explanations a second for a workspace, one at
+//! a time in the whole server, a short queue, small bodies. What is over a bound is logged at once, without a finding.
+
+use std::sync::Arc;
+
+use agentflow_events::{Moment, WorkspaceId};
+use agentflow_signature::explain::Mistake;
+use agentflow_signature::{SIGNATURE_HEADER_LOWERCASE, TIMESTAMP_HEADER_LOWERCASE, Timestamp};
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::directory::LiveWorkspace;
+use crate::rate::RateLimiter;
+use crate::record::{InboundLogRow, SignatureFinding};
+use crate::store::Store;
+
+/// A request that was refused for its signature or timestamp.
+pub struct Refused<'a> {
+    /// Whom it was for.
+    pub workspace: &'a Arc<LiveWorkspace>,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// The exact body.
+    pub body: &'a Bytes,
+    /// The time that it was verified at.
+    pub now: Moment,
+}
+
+/// Logs refusals together with their finding.
+pub struct Explainer {
+    store: Arc<dyn Store>,
+    rate: RateLimiter<WorkspaceId>,
+    waiting: Arc<Semaphore>,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Explainer {
+    /// Explanations a second for a workspace. One hashes 8 MiB and writes as much JSON at most.
+    const PER_SECOND: u32 = 4;
+    /// Largest body that is looked at.
+    const BODY_BYTES_MAX: usize = 64 * 1024;
+    /// Explanations that wait for their turn, over all workspaces: at most 2 MiB of bodies.
+    const WAITING_MAX: u32 = 32;
+
+    /// An explainer that logs to `store`.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            rate: RateLimiter::new(Self::PER_SECOND),
+            waiting: Arc::new(Semaphore::new(Self::WAITING_MAX as usize)),
+            turn: Arc::default(),
+        }
+    }
+
+    /// Logs `row`: with a finding, in a moment, or without one, at once. Does not wait for either.
+    pub fn log(&self, mut row: InboundLogRow, refused: &Refused<'_>) {
+        let place = if refused.body.len() <= Self::BODY_BYTES_MAX
+            && self.rate.take(refused.workspace.id, refused.now).is_ok()
+        {
+            Arc::clone(&self.waiting).try_acquire_owned().ok()
+        } else {
+            None
+        };
+        let Some(place) = place else { return self.store.log(row) };
+        let (workspace, now) = (Arc::clone(refused.workspace), refused.now);
+        let (headers, body) = (signature_headers(refused.headers), refused.body.clone());
+        let (store, turn) = (Arc::clone(&self.store), Arc::clone(&self.turn));
+        tokio::spawn(async move {
+            let turn = turn.lock().await;
+            let explained =
+                tokio::task::spawn_blocking(move || explain(&workspace, &headers, &body, now)).await;
+            drop(turn);
+            row.finding = explained.ok();
+            store.log(row);
+            drop(place);
+        });
+    }
+
+    /// Waits until everything that was to be explained is logged.
+    pub async fn settle(&self) {
+        // Never closed, so there is nothing else to wait for.
+        let _all = self.waiting.acquire_many(Self::WAITING_MAX).await;
+    }
+}
+
+fn explain(workspace: &LiveWorkspace, headers: &HeaderMap, body: &Bytes, now: Moment) -> SignatureFinding {
+    match workspace.doctor.explain(headers, body, now_signed(now)) {
+        Some(finding) => SignatureFinding { code: finding.code().to_owned(), message: finding.to_string() },
+        // Right for a secret that was valid when the directory was read: its overlap has ended since.
+        None => {
+            let mistake = Mistake::SecretNotValid;
+            SignatureFinding { code: mistake.code().to_owned(), message: mistake.to_string() }
+        }
+    }
+}
+
+/// `now` as signatures have it.
+pub(crate) fn now_signed(now: Moment) -> Timestamp {
+    Timestamp::from_unix_seconds(u64::try_from(now.unix_millis() / 1_000).unwrap_or(0))
+}
+
+/// The headers that a finding is about; of a repeated one, two.
+fn signature_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut found = HeaderMap::new();
+    for name in [SIGNATURE_HEADER_LOWERCASE, TIMESTAMP_HEADER_LOWERCASE] {
+        for value in headers.get_all(name).iter().take(2) {
+            found.append(name, value.clone());
+        }
+    }
+    found
+}
