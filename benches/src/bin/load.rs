@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use agentflow_benches::stack::{
-    Client, Fault, Latencies, Process, ProcessUse, Receiver, Site, Until, intake, leads, new_lead,
+    Bare, Client, Fault, Latencies, Process, ProcessUse, Receiver, Site, Until, intake, leads, new_lead,
+    serve_bare,
 };
 use clap::Parser;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -23,9 +24,13 @@ struct Arguments {
     /// The server's binary [default: the one beside this program]
     #[arg(long)]
     server: Option<PathBuf>,
+    /// Serves the transport alone, and writes what to trust into this file; for the run itself
+    #[arg(long, hide = true)]
+    bare: Option<PathBuf>,
 }
 
 const CONCURRENCY: [u64; 4] = [1, 16, 64, 256];
+const TRANSPORT_CONNECTIONS: u64 = 64;
 const DRAIN_CONCURRENCY: u64 = 64;
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 const PACED_PER_SECOND: u64 = 50;
@@ -43,9 +48,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Fault> {
+    if let Some(certificate) = &arguments.bare {
+        match serve_bare(certificate).await? {}
+    }
     let duration = Duration::from_secs(arguments.seconds);
     let site = Site::found(arguments.server.as_deref())?;
     let ceiling = commits(&site.database().with_file_name("ceiling.db"), duration)?;
+    let transport = transport(&site, duration).await?;
     let receiver = Receiver::start(&site.credentials().outbound_secret).await?;
     site.configure(receiver.authority_pem(), "")?;
     let client = site.client()?;
@@ -75,6 +84,7 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
         ceiling.percentile_ms(50),
         ceiling.percentile_ms(99)
     );
+    println!("the transport alone, {TRANSPORT_CONNECTIONS} connections: {transport:.1} us of CPU a request");
     println!("memory after that: {:.1} MiB", mib(ProcessUse::of(pid)?.resident_kib));
 
     let server = starts(&site, &client, server).await?;
@@ -114,6 +124,15 @@ fn commits(path: &Path, duration: Duration) -> Result<Latencies, Fault> {
         latencies.push(at.elapsed());
     }
     Ok(Latencies::new(latencies))
+}
+
+/// HTTPS without a server behind it: what hyper, rustls and the kernel take for one request on this machine.
+async fn transport(site: &Site, duration: Duration) -> Result<f64, Fault> {
+    let bare = Bare::start("--bare", site.credentials())?;
+    let before = ProcessUse::of(bare.pid())?;
+    let until = Until::Moment(Instant::now() + duration);
+    let latencies = intake(bare.client(), 0, TRANSPORT_CONNECTIONS, until).await?;
+    Ok(micros_each(before, ProcessUse::of(bare.pid())?, latencies.count()))
 }
 
 /// Stops the server and starts it again on its data, a few times.

@@ -3,6 +3,7 @@
 //! Found a [`Site`], start a [`Receiver`] for its events, [configure](Site::configure) the one to trust the other, then
 //! start the server and speak to it through a [`Client`].
 
+mod bare;
 mod client;
 pub mod leads;
 mod measure;
@@ -12,6 +13,7 @@ mod senders;
 mod site;
 mod tls;
 
+pub use bare::{Bare, serve_bare};
 pub use client::{Accepted, Client, Connection, LeadReply};
 pub use measure::{Latencies, ProcessUse};
 pub use random::Random;
