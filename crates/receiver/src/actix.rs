@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, timeout};
 
-use crate::body::{Announced, Collected};
+use crate::body::{Announced, Collected, FRAMES_UNWATCHED};
 use crate::{Answer, Received, Receiver, Rejection};
 
 /// Takes the raw payload, which actix-web would decompress for its own extractors. The app's data has the receiver, as
@@ -28,23 +29,35 @@ impl FromRequest for Received {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let receiver = receiver.ok_or(Rejection::Unconfigured)?;
-            let body = read(&receiver, request.headers(), &mut payload).await?;
-            receiver.judge(&signature_headers(request.headers()), body, arrived)
+            let headers = signature_headers(request.headers());
+            let collected = receiver.before_the_body(&headers, announced(request.headers()))?;
+            let body = read(collected, &mut payload, receiver.deadline()).await?;
+            receiver.judge(&headers, body, arrived)
         })
     }
 }
 
-async fn read(receiver: &Receiver, headers: &HeaderMap, payload: &mut Payload) -> Result<Vec<u8>, Rejection> {
-    let (bytes_max, deadline) = receiver.limits();
-    let mut collected = Collected::begin(announced(headers), bytes_max)?;
+async fn read(
+    mut collected: Collected,
+    payload: &mut Payload,
+    deadline: Duration,
+) -> Result<Vec<u8>, Rejection> {
+    let begun = Instant::now();
+    let late = || Rejection::BodyTimedOut { after: deadline };
     let reading = async {
-        while let Some(chunk) = poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await {
+        for chunk_number in 1_u32.. {
+            if chunk_number.is_multiple_of(FRAMES_UNWATCHED) && begun.elapsed() > deadline {
+                return Err(late());
+            }
+            let Some(chunk) = poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await else {
+                break;
+            };
             let chunk = chunk.map_err(|error| Rejection::BodyBroken { reason: error.to_string() })?;
             collected.push(&chunk)?;
         }
         Ok(())
     };
-    timeout(deadline, reading).await.unwrap_or(Err(Rejection::BodyTimedOut { after: deadline }))?;
+    timeout(deadline, reading).await.unwrap_or_else(|_| Err(late()))?;
     Ok(collected.into_bytes())
 }
 

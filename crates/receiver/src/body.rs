@@ -10,12 +10,15 @@ use bytes::Buf;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::Rejection;
 
 /// What is set aside at once for a body whose length was announced. More than any event without a long message.
 const CAPACITY_BYTES_MAX: usize = 16 * 1024;
+
+/// A body that is always ready, in empty pieces, never waits: so often the clock is looked at all the same.
+pub(crate) const FRAMES_UNWATCHED: u32 = 256;
 
 /// The chunks of a body so far, at most so many bytes.
 pub(crate) struct Collected {
@@ -26,9 +29,6 @@ pub(crate) struct Collected {
 impl Collected {
     /// Judges what the headers announce, before a byte is read.
     pub(crate) fn begin(announced: Announced, bytes_max: usize) -> Result<Self, Rejection> {
-        if announced.encoded {
-            return Err(Rejection::ContentEncoding);
-        }
         let bytes = announced.bytes.unwrap_or(0);
         if bytes > bytes_max as u64 {
             return Err(Rejection::BodyTooLarge { bytes_max });
@@ -75,18 +75,20 @@ impl Announced {
 ///
 /// The deadline's timer is made where the body is first waited for. Most bodies are there with the head, and need none.
 pub(crate) async fn read<B>(
-    announced: Announced,
+    mut collected: Collected,
     body: B,
-    bytes_max: usize,
     deadline: Duration,
 ) -> Result<Vec<u8>, Rejection>
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    let mut collected = Collected::begin(announced, bytes_max)?;
     let mut body = pin!(body);
     let mut timer = None;
-    loop {
+    let begun = Instant::now();
+    for frame in 1_u32.. {
+        if frame.is_multiple_of(FRAMES_UNWATCHED) && begun.elapsed() > deadline {
+            break;
+        }
         let next = poll_fn(|context| {
             if let Poll::Ready(frame) = body.as_mut().poll_frame(context) {
                 return Poll::Ready(Ok(frame));
@@ -104,4 +106,5 @@ where
             data.advance(taken);
         }
     }
+    Err(Rejection::BodyTimedOut { after: deadline })
 }

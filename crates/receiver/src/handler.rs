@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use agentflow_events::Moment;
-use agentflow_events::idempotency::{FencingToken, IdempotencyStore, Receipt, run_once};
+use agentflow_events::idempotency::{
+    Begin, ClaimError, FencingToken, IdempotencyKey, IdempotencyStore, Receipt, run_once,
+};
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{Answer, Received};
@@ -23,6 +25,10 @@ const LEASE: Duration = Duration::from_secs(60);
 
 const WORKS_MAX: usize = 1024;
 
+/// Between attempts to record work that is done: doubled from the first to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// What to wait where nobody knows better: AgentFlow's own first wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -36,6 +42,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// | fresh | fails or panics; the key is given back | 500 |
 /// | fresh | is not finished at the deadline, and goes on | 503 with `Retry-After`; a later attempt finds it done |
 /// | nothing: it failed | is not run | 503 |
+/// | fresh, and then fails to record | is done; recording is tried until the lease ends | 503 if in vain: a later attempt does it again |
 ///
 /// The work runs in a task of its own, so it also goes on when the sender hangs up. It should end well within the
 /// lease: when it takes longer, another attempt may begin it a second time.
@@ -79,10 +86,10 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
         }
     }
 
-    /// Sets how long a claim keeps others away; 60 seconds unless set. Longer than the work ever takes.
+    /// Sets how long a claim keeps others away; 60 seconds unless set, one at least. Longer than the work ever takes.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
+        self.lease = lease.max(Duration::from_secs(1));
         self
     }
 
@@ -170,12 +177,12 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
             let key = received.key();
             // A task of its own again, so that a panic is a failure like any other and gives the key back.
             let in_task = |token| async move {
-                match tokio::spawn(async move { work(received, token).await }).await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(_)) | Err(_) => Err(()),
-                }
+                let done = async move { work(received, token).await.is_ok() };
+                if tokio::spawn(done).await.unwrap_or(false) { Ok(()) } else { Err(()) }
             };
-            match run_once(&*store, key, lease, now, |claim| in_task(claim.token)).await {
+            match run_once(&Patient { store: &*store, lease }, key, lease, now, |claim| in_task(claim.token))
+                .await
+            {
                 Ok(receipt) => answer(&receipt, now()),
                 Err(_) => Answer::StoreUnavailable,
             }
@@ -197,7 +204,7 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
         self.store.purge(Moment::from((self.clock)()).minus(self.retention)).await
     }
 
-    /// [Purges](Self::purge) again and again, at once and then `every` so often, and hands failures to `on_error`.
+    /// [Purges](Self::purge) again and again, at once and then `every` so often (a second at least), and hands failures to `on_error`.
     ///
     /// # Example: a task for it
     ///
@@ -212,7 +219,7 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
     /// # }
     /// ```
     pub async fn keep_purging(&self, every: Duration, mut on_error: impl FnMut(S::Error)) {
-        let mut ticks = interval(every);
+        let mut ticks = interval(every.max(Duration::from_secs(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -227,7 +234,55 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
     pub async fn drain(&self) {
         self.running.close();
         self.running.wait().await;
-        self.running.reopen();
+    }
+}
+
+/// A store whose commit is tried again while the claim lasts: the work is done, and to give up is to have it done twice.
+struct Patient<'a, S> {
+    store: &'a S,
+    lease: Duration,
+}
+
+impl<S: IdempotencyStore> Patient<'_, S> {
+    async fn insist<F>(&self, attempt: impl Fn() -> F) -> Result<(), ClaimError<S::Error>>
+    where
+        F: Future<Output = Result<(), ClaimError<S::Error>>>,
+    {
+        let begun = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            match attempt().await {
+                Err(ClaimError::Store(_)) if begun.elapsed() + wait < self.lease => sleep(wait).await,
+                ended => return ended,
+            }
+            wait = (2 * wait).min(LONGEST_WAIT);
+        }
+    }
+}
+
+impl<S: IdempotencyStore> IdempotencyStore for Patient<'_, S> {
+    type Error = S::Error;
+
+    async fn begin(&self, key: IdempotencyKey, now: Moment, lease: Duration) -> Result<Begin, S::Error> {
+        self.store.begin(key, now, lease).await
+    }
+
+    async fn commit(
+        &self,
+        key: IdempotencyKey,
+        token: FencingToken,
+        now: Moment,
+    ) -> Result<(), ClaimError<S::Error>> {
+        self.insist(|| self.store.commit(key, token, now)).await
+    }
+
+    async fn abort(&self, key: IdempotencyKey, token: FencingToken) -> Result<(), ClaimError<S::Error>> {
+        // One failure is left to the lease: the sender waits for its answer.
+        self.store.abort(key, token).await
+    }
+
+    async fn purge(&self, older_than: Moment) -> Result<u64, S::Error> {
+        self.store.purge(older_than).await
     }
 }
 

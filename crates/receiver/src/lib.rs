@@ -74,7 +74,8 @@
 //! - The work takes longer than the reply may: the sender hears 503, the work goes on, a later attempt finds it done.
 //! - The work takes longer than the lease: another attempt may begin it, and the first one's commit is refused. Set
 //!   [`Handler::lease`] above what it ever takes.
-//! - The store is down: 503, and nothing is run.
+//! - The store is down when an event comes: 503, and nothing is run. It is down when the work is done: recording is tried
+//!   again until the lease ends.
 //! - AgentFlow adds an event type: it is answered with 200 and passed over ([`Rejection::is_acknowledged`]).
 //!
 //! # What it does not do

@@ -11,7 +11,7 @@ use http::{HeaderMap, Request};
 use http_body::Body;
 use tokio::time::Instant;
 
-use crate::body::{self, Announced};
+use crate::body::{self, Announced, Collected};
 use crate::{Received, Rejection};
 
 /// Four times the largest lead that AgentFlow takes. Bytes.
@@ -23,7 +23,8 @@ const BODY_DEADLINE: Duration = Duration::from_secs(5);
 /// Takes the raw body of a request, verifies it and reads the event from it.
 ///
 /// Make one at start-up; it is cheap to clone and shared by all requests. It reads the system's clock unless told
-/// otherwise.
+/// otherwise. Several secrets are for rotation: for several senders, make a receiver and a store for each, as the keys of one
+/// store do not tell senders apart.
 ///
 /// # Example: by hand, in a service of your own
 ///
@@ -113,8 +114,9 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// In this order: a content encoding, a body that is too large (by its announced length, before anything is read),
-    /// late or broken; then what [`accept`](Self::accept) says.
+    /// In this order: a content encoding; headers that are missing, malformed or outside of the window; a body that is too
+    /// large by its announced length; all that before anything is read. Then a body that is too large, late or broken, and
+    /// what [`accept`](Self::accept) says.
     pub async fn receive<B>(&self, request: Request<B>) -> Result<Received, Rejection>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -128,9 +130,22 @@ impl Receiver {
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let arrived = Instant::now();
-        let announced = Announced::of(headers);
-        let body = body::read(announced, body, self.body_bytes_max, self.body_deadline).await?;
+        let collected = self.before_the_body(headers, Announced::of(headers))?;
+        let body = body::read(collected, body, self.body_deadline).await?;
         self.judge(headers, body, arrived)
+    }
+
+    /// Whatever can be refused without reading the body.
+    pub(crate) fn before_the_body(
+        &self,
+        headers: &(impl agentflow_signature::Headers + ?Sized),
+        announced: Announced,
+    ) -> Result<Collected, Rejection> {
+        if announced.encoded {
+            return Err(Rejection::ContentEncoding);
+        }
+        self.verifier.check_headers(headers, Timestamp::from((self.clock)()))?;
+        Collected::begin(announced, self.body_bytes_max)
     }
 
     /// Verifies a body that has been read, and parses the event.
@@ -153,10 +168,10 @@ impl Receiver {
         Ok(Received::new(event, verified, arrived))
     }
 
-    /// How many bytes a body may have, and how long it may take.
+    /// How long a body may take.
     #[cfg(feature = "actix")]
-    pub(crate) fn limits(&self) -> (usize, Duration) {
-        (self.body_bytes_max, self.body_deadline)
+    pub(crate) fn deadline(&self) -> Duration {
+        self.body_deadline
     }
 }
 

@@ -237,3 +237,58 @@ async fn runs_nothing_while_the_store_is_down() {
     assert_eq!(answer, Answer::StoreUnavailable);
     assert_eq!(reason(&answer.to_response()), "store_unavailable");
 }
+
+/// A store whose commits fail so often before they succeed.
+struct Flaky {
+    store: MemoryStore,
+    failures: AtomicUsize,
+}
+
+impl IdempotencyStore for Flaky {
+    type Error = Down;
+
+    async fn begin(&self, key: IdempotencyKey, now: Moment, lease: Duration) -> Result<Begin, Down> {
+        self.store.begin(key, now, lease).await.map_err(|never| match never {})
+    }
+
+    async fn commit(
+        &self,
+        key: IdempotencyKey,
+        token: FencingToken,
+        now: Moment,
+    ) -> Result<(), ClaimError<Down>> {
+        let failing =
+            self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if failing.is_ok() {
+            return Err(ClaimError::Store(Down));
+        }
+        self.store.commit(key, token, now).await.map_err(|_| ClaimError::NotHeld)
+    }
+
+    async fn abort(&self, key: IdempotencyKey, token: FencingToken) -> Result<(), ClaimError<Down>> {
+        self.store.abort(key, token).await.map_err(|_| ClaimError::NotHeld)
+    }
+
+    async fn purge(&self, older_than: Moment) -> Result<u64, Down> {
+        self.store.purge(older_than).await.map_err(|never| match never {})
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_done_work_although_the_store_fails_for_a_while() {
+    let flaky =
+        |failures| Handler::new(Flaky { store: MemoryStore::new(), failures: AtomicUsize::new(failures) });
+    let handler = flaky(3).clock(support::clock);
+    assert_eq!(handler.handle(received().await, succeed).await, Answer::Done);
+    assert_eq!(handler.handle(received().await, fail).await, Answer::AlreadyDone);
+
+    // Past the deadline the sender is told to come again; the record is made all the same.
+    let handler = flaky(8).clock(support::clock);
+    assert!(matches!(handler.handle(received().await, succeed).await, Answer::StillRunning { .. }));
+    handler.drain().await;
+    assert_eq!(handler.handle(received().await, fail).await, Answer::AlreadyDone);
+
+    // In vain: nobody is told that all is well.
+    let handler = flaky(usize::MAX).clock(support::clock).deadline(Duration::from_secs(3600));
+    assert_eq!(handler.handle(received().await, succeed).await, Answer::StoreUnavailable);
+}

@@ -52,6 +52,8 @@ fn keeps_the_protocol_and_commits_with_the_work() {
         makes_its_tables_at_the_same_time(&server).await;
         commits_with_the_work_or_not_at_all(&server).await;
         purges_without_waiting_for_those_in_use(&server).await;
+        leaves_a_pool_as_it_was_when_it_cannot_begin(&server).await;
+        answers_while_work_holds_its_record(&server).await;
     });
     let store =
         runtime.block_on(async { PostgresStore::new(schema(&server, "threads").await).await }).unwrap();
@@ -119,6 +121,45 @@ async fn purges_without_waiting_for_those_in_use(server: &Postgres) {
     assert_eq!(store.purge(NOW).await.unwrap(), 1500);
     transaction.rollback().await.unwrap();
     assert_eq!(store.purge(NOW).await.unwrap(), 1);
+}
+
+async fn leaves_a_pool_as_it_was_when_it_cannot_begin(server: &Postgres) {
+    let admin = pool(&server.config()).get().await.unwrap();
+    let limited = server.config().replace("user=postgres", "user=limited");
+    admin
+        .batch_execute(
+            "CREATE ROLE limited LOGIN; CREATE SCHEMA narrow; GRANT USAGE ON SCHEMA narrow TO limited",
+        )
+        .await
+        .unwrap();
+    let manager = Manager::new(format!("{limited} options='-c search_path=narrow'").parse().unwrap(), NoTls);
+    let pool = Pool::builder(manager).max_size(1).build().unwrap();
+    assert!(PostgresStore::new(pool.clone()).await.is_err(), "it may not make tables");
+    pool.get().await.unwrap().query_one("SELECT 1", &[]).await.expect("the connection is fit for use");
+    // An administrator makes them; from then on the right to use them is enough.
+    PostgresStore::new(self::pool(&format!("{} options='-c search_path=narrow'", server.config())))
+        .await
+        .unwrap();
+    admin
+        .batch_execute("GRANT ALL ON ALL TABLES IN SCHEMA narrow TO limited; GRANT ALL ON ALL SEQUENCES IN SCHEMA narrow TO limited")
+        .await
+        .unwrap();
+    let store = PostgresStore::new(pool).await.unwrap();
+    assert!(matches!(store.begin(key(), NOW, LEASE).await.unwrap(), Begin::Fresh(_)));
+}
+
+async fn answers_while_work_holds_its_record(server: &Postgres) {
+    let pool = schema(server, "holding").await;
+    let store = PostgresStore::new(pool.clone()).await.unwrap();
+    let Begin::Fresh(claim) = store.begin(key(), NOW, LEASE).await.unwrap() else { panic!("not fresh") };
+    let mut mine = pool.get().await.unwrap();
+    let transaction = tokio_postgres::Client::transaction(&mut mine).await.unwrap();
+    PostgresStore::commit_in(&transaction, key(), claim.token, NOW).await.unwrap();
+    // A redelivery meanwhile: a statement that locked the row would wait for ever.
+    let until = NOW.plus(LEASE);
+    assert_eq!(store.begin(key(), NOW, LEASE).await.unwrap(), Begin::InFlight { until });
+    transaction.commit().await.unwrap();
+    assert_eq!(store.begin(key(), NOW, LEASE).await.unwrap(), Begin::Done);
 }
 
 async fn says_when_the_server_is_gone(store: PostgresStore, server: Postgres) {

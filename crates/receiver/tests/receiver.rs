@@ -136,6 +136,7 @@ enum Odd {
     Endless,
     Silent(Pin<Box<dyn Future<Output = Infallible> + Send>>),
     Broken,
+    Empty,
 }
 
 impl Body for Odd {
@@ -149,6 +150,7 @@ impl Body for Odd {
         match self.get_mut() {
             Self::Endless => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096]))))),
             Self::Silent(never) => never.as_mut().poll(context).map(|never| match never {}),
+            Self::Empty => Poll::Ready(Some(Ok(Frame::data(Bytes::new())))),
             Self::Broken => Poll::Ready(Some(Err(std::io::Error::other("reset")))),
         }
     }
@@ -167,6 +169,21 @@ async fn bounds_bodies_by_what_is_announced_and_by_what_comes() {
     request.headers_mut().insert("content-length", HeaderValue::from_static("1048577"));
     check(receive(request).await, 413, "body_too_large");
     check(receive(signed(EVENT).map(|_| Odd::Broken)).await, 400, "body_broken");
+}
+
+#[tokio::test]
+async fn bounds_a_body_that_is_always_ready_and_never_there() {
+    let hasty = receiver().body_deadline(Duration::ZERO);
+    check(hasty.receive(signed(EVENT).map(|_| Odd::Empty)).await, 408, "body_timed_out");
+}
+
+#[tokio::test]
+async fn reads_no_body_whose_headers_cannot_be_right() {
+    let mut request = signed(EVENT).map(|_| Odd::Silent(Box::pin(pending())));
+    request.headers_mut().remove("x-agentflow-signature");
+    check(receive(request).await, 401, "missing_signature");
+    let stale = signed_at(EVENT, NOW - 301).map(|_| Odd::Silent(Box::pin(pending())));
+    check(receive(stale).await, 401, "stale_timestamp");
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,3 +126,32 @@ async fn says_what_is_wrong_with_a_file() {
     assert!(error.to_string().contains("file is not a database"), "{error}");
     assert!(SqliteStore::open(folder.path().join("missing/events.db")).await.is_err());
 }
+
+#[test]
+fn waits_for_a_lock_without_holding_up_others_threads() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.db");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(2)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = std::sync::Arc::new(SqliteStore::open(&path).await.unwrap());
+        let mine = rusqlite::Connection::open(&path).unwrap();
+        mine.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let store = std::sync::Arc::clone(&store);
+                tokio::spawn(async move { store.begin(key(), NOW, LEASE).await.unwrap() })
+            })
+            .collect();
+        // With one thread for each that waits, this would not run before the lock is given back.
+        tokio::task::spawn_blocking(move || mine.execute_batch("COMMIT").unwrap()).await.unwrap();
+        let mut fresh = 0;
+        for one in waiting {
+            fresh += usize::from(matches!(one.await.unwrap(), Begin::Fresh(_)));
+        }
+        assert_eq!(fresh, 1);
+    });
+}

@@ -39,7 +39,10 @@ impl<K: Eq + Hash> RateLimiter<K> {
                 return Err(Duration::from_secs(1));
             }
         }
-        let at = full_at.get(&key).copied().unwrap_or(now).max(now) + self.nanos_per_request;
+        // No bucket takes longer to fill than this, unless the clock was set back since: then it starts anew.
+        let latest = now + self.burst_nanos + self.nanos_per_request;
+        let known = full_at.get(&key).copied().filter(|&at| at <= latest);
+        let at = known.unwrap_or(now).max(now) + self.nanos_per_request;
         let wait = at - now - self.burst_nanos;
         if wait > 0 {
             return Err(Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)));
@@ -70,6 +73,14 @@ mod tests {
 
     fn at(millis: i64) -> Moment {
         Moment::from_unix_millis(1_700_000_000_000 + millis)
+    }
+
+    #[test]
+    fn starts_anew_when_the_clock_is_set_back() {
+        let limiter = RateLimiter::new(1);
+        assert_eq!(limiter.take("a", at(3_600_000)), Ok(()));
+        assert_eq!(limiter.take("a", at(0)), Ok(()));
+        assert!(limiter.take("a", at(0)).is_err());
     }
 
     #[test]

@@ -137,6 +137,19 @@ impl<D> Verifier<D> {
         Ok(Verified::new(body, claim.signed_at, secret_index))
     }
 
+    /// Checks the headers and the window alone, for a receiver that would rather not read a body in vain. Proves nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify) but the last.
+    pub fn check_headers(
+        &self,
+        headers: &(impl Headers + ?Sized),
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
+        Claim::check(headers.signature_headers()?, now, self.tolerance_seconds).map(drop)
+    }
+
     /// Begins to verify a body that arrives in chunks. The headers and the window are checked at once, before any of
     /// the body is read.
     ///

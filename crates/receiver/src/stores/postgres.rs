@@ -8,12 +8,14 @@ use agentflow_events::idempotency::{
     Begin, Claim, ClaimError, FencingToken, IdempotencyKey, IdempotencyStore,
 };
 use deadpool_postgres::{Object, Pool, PoolError};
+use tokio_postgres::error::SqlState;
 
 use super::PURGE_BATCH;
 
 /// Two processes that start at once would make the tables at once, and `IF NOT EXISTS` does not bear that.
+///
+/// One query, so one transaction without a `BEGIN`, which a failure would leave open on the pool's connection.
 const SCHEMA: &str = "
-    BEGIN;
     SELECT pg_advisory_xact_lock(hashtextextended('agentflow_idempotency', 0));
     CREATE TABLE IF NOT EXISTS agentflow_idempotency (
         key text PRIMARY KEY,
@@ -24,8 +26,12 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS agentflow_idempotency_ended
         ON agentflow_idempotency (coalesce(done_ms, until_ms));
     CREATE SEQUENCE IF NOT EXISTS agentflow_idempotency_token CACHE 1;
-    COMMIT;
 ";
+
+/// A role that may use the table need not be one that may make it.
+const IS_THERE: &str = "
+    SELECT to_regclass('agentflow_idempotency') IS NOT NULL
+        AND to_regclass('agentflow_idempotency_token') IS NOT NULL";
 
 /// Claims a key that is free, and says nothing where it is not. The lock comes before the token is drawn, so that of two
 /// who claim the same key the later one also has the higher token.
@@ -51,12 +57,17 @@ const PURGE: &str = "
         SELECT key FROM agentflow_idempotency WHERE coalesce(done_ms, until_ms) < $1
             LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
+const RETRIED: [SqlState; 2] = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+
 /// How often a key may change hands between the claim and the look at who has it.
 const ROUNDS_MAX: usize = 16;
 
 /// An [`IdempotencyStore`] in PostgreSQL 12 or later, for any number of processes on any number of machines.
 ///
-/// It takes connections from your pool, one for the time of an operation: one statement to claim a key, one to commit.
+/// It takes connections from your pool, one for the time of an operation: a look and a statement to claim a key, a
+/// statement to commit. It waits as long as pool and server let it, so give both their limits: deadpool's `wait_timeout`,
+/// PostgreSQL's `statement_timeout` and `lock_timeout`. Between `commit_in` and the end of its transaction, ask the pool for no
+/// second connection.
 /// It works behind a transaction-pooling proxy, given that the proxy bears prepared statements. How durable it is, is up
 /// to the server's `synchronous_commit` (on unless changed).
 ///
@@ -134,7 +145,11 @@ impl PostgresStore {
     ///
     /// No connection, or no right to make the table.
     pub async fn new(pool: Pool) -> Result<Self, PostgresError> {
-        pool.get().await?.batch_execute(SCHEMA).await?;
+        let connection = pool.get().await?;
+        if !connection.query_one(IS_THERE, &[]).await?.get::<_, bool>(0) {
+            connection.batch_execute(SCHEMA).await?;
+        }
+        drop(connection);
         Ok(Self { pool })
     }
 
@@ -168,17 +183,24 @@ impl IdempotencyStore for PostgresStore {
         let claim = connection.prepare_cached(CLAIM).await?;
         let look = connection.prepare_cached(LOOK).await?;
         for _ in 0..ROUNDS_MAX {
-            if let Some(row) = connection.query_opt(&claim, &[&key, &now, &until]).await? {
-                let token = FencingToken::new(row.get::<_, i64>(0).unsigned_abs());
-                return Ok(Begin::Fresh(Claim { token }));
-            }
+            // A look first: a claim would wait for whoever holds the row, in `commit_in` as long as the work takes.
             match connection.query_opt(&look, &[&key]).await?.map(|row| (row.get(0), row.get(1))) {
                 Some((_, true)) => return Ok(Begin::Done),
                 Some((until, false)) if until > now => {
                     return Ok(Begin::InFlight { until: Moment::from_unix_millis(until) });
                 }
-                // Aborted, purged or expired since: the next round claims it.
                 Some(_) | None => {}
+            }
+            match connection.query_opt(&claim, &[&key, &now, &until]).await {
+                Ok(Some(row)) => {
+                    let token = FencingToken::new(row.get::<_, i64>(0).unsigned_abs());
+                    return Ok(Begin::Fresh(Claim { token }));
+                }
+                // Somebody else was quicker.
+                Ok(None) => {}
+                // The same, as connections that are serializable by default say it.
+                Err(error) if error.code().is_some_and(|code| RETRIED.contains(code)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Err(PostgresError::Contended)

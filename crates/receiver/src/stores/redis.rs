@@ -16,6 +16,7 @@ use super::PURGE_BATCH;
 /// The braces put all keys into one slot of a cluster: a script may touch no other.
 const PREFIX: &str = "{agentflow-idempotency}:";
 
+// Numbers stay texts: Lua's have 53 bits, and it writes large ones with an exponent.
 // A record is a hash of `token`, `until` and `done`. `ended` is a sorted set of keys by when they end, for the purge.
 const BEGIN: &str = "
     local until_and_done = redis.call('HMGET', KEYS[1], 'until', 'done')
@@ -23,10 +24,11 @@ const BEGIN: &str = "
     if until_and_done[1] and tonumber(until_and_done[1]) > tonumber(ARGV[1]) then
         return {'in flight', until_and_done[1]}
     end
-    local token = redis.call('INCR', KEYS[2])
+    redis.call('INCR', KEYS[2])
+    local token = redis.call('GET', KEYS[2])
     redis.call('HSET', KEYS[1], 'token', token, 'until', ARGV[2])
     redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
-    return {'fresh', tostring(token)}";
+    return {'fresh', token}";
 
 const COMMIT: &str = "
     local token_and_done = redis.call('HMGET', KEYS[1], 'token', 'done')

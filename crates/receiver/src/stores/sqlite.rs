@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentflow_events::Moment;
@@ -10,6 +10,7 @@ use agentflow_events::idempotency::{
     Begin, Claim, ClaimError, FencingToken, IdempotencyKey, IdempotencyStore,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::PURGE_BATCH;
@@ -35,7 +36,7 @@ const SCHEMA: &str = "
 
 /// An [`IdempotencyStore`] in an SQLite file, safe between any number of processes of one machine.
 ///
-/// It has one connection; its operations take turns on tokio's blocking threads. The file is put into WAL mode, and
+/// It has one connection; its operations take turns, one at a time on one of tokio's blocking threads. The file is put into WAL mode, and
 /// every change is synced to the disk before it is answered (`synchronous = FULL`): about 150 bytes a key. Not for
 /// network file systems.
 ///
@@ -143,10 +144,9 @@ impl SqliteStore {
         &self,
         operation: impl FnOnce(&mut Connection) -> T + Send + 'static,
     ) -> Result<T, SqliteError> {
-        let connection = Arc::clone(&self.connection);
-        // An operation that panicked has rolled its transaction back.
-        let running =
-            spawn_blocking(move || operation(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)));
+        // Whoever waits for the connection waits here, and not on one of the threads that others need, too.
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        let running = spawn_blocking(move || operation(&mut connection));
         running.await.map_err(|_| SqliteError::Stopped)
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
 
 use super::Mistake;
+use super::budget::HASHED_BYTES_MAX;
 use super::json::Document;
 use super::rewrite::{JsonForm, OUTPUT_BYTES_MAX};
 
@@ -41,6 +42,10 @@ pub(super) fn find_likely<T>(
 }
 
 fn line_ends<T>(body: &[u8], test: &mut impl FnMut(&[&[u8]], Mistake) -> Option<T>) -> Option<T> {
+    // None of them would be hashed, so none is made.
+    if body.len() > HASHED_BYTES_MAX {
+        return None;
+    }
     let found = test(&[body, b"\n"], Mistake::NewlineNotSent)
         .or_else(|| test(&[body, b"\r\n"], Mistake::NewlineNotSent))
         .or_else(|| test(&[BOM, body], Mistake::BomNotSent));

@@ -19,7 +19,9 @@ pub struct Finding {
 impl Finding {
     /// Mistakes after whose mending the tag was reproduced.
     pub(super) fn proven(mistakes: Vec<Mistake>) -> Self {
-        Self { mistakes, proven: true, compared: true }
+        // A bare hash comes out without any secret, so it proves nothing of whoever sent it.
+        let proven = !mistakes.contains(&Mistake::NotAnHmac);
+        Self { mistakes, proven, compared: proven }
     }
 
     /// Mistakes that can be seen, in a request whose tags match nothing that was tried.
@@ -50,8 +52,8 @@ impl Finding {
 
     /// Whether it is certain: with these mistakes, one of the secrets makes the very signature that was sent.
     ///
-    /// Otherwise it is what can be seen of the headers and the clock, and whether the signature is right beside that is
-    /// open.
+    /// Otherwise it is what can be seen of the headers and the clock, or a bare hash, which comes out without any secret; and
+    /// whether the signature is right beside that is open.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.proven

@@ -49,7 +49,9 @@ pub enum Mistake {
     #[error("the signature header has white space or quotes in it: send `sha256=` and the hex digits alone")]
     SignatureWhiteSpace,
     /// As many digits as another hash has.
-    #[error("the signature has {bits} bits, as another hash function has: use HMAC-SHA256, which has 256")]
+    #[error(
+        "the signature has {bits} bits, not the 256 of HMAC-SHA256: it is of another hash function, cut short or encoded twice"
+    )]
     SignatureOtherHash {
         /// The length of what was sent.
         bits: u16,
