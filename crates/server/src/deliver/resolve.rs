@@ -90,6 +90,10 @@ impl Resolver {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
     use super::super::{AddressPolicy, Target, TargetError};
     use super::{Resolver, SendError};
 
@@ -114,6 +118,28 @@ mod tests {
         let third = resolver.resolve(&target).await.unwrap();
         assert!(!std::sync::Arc::ptr_eq(&first, &third));
         assert_eq!(first, third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn believes_an_answer_for_five_seconds_and_then_forgets_it() {
+        let resolver = resolver(&["127.0.0.0/8", "::1/128"]);
+        let target = target("https://localhost:8443/");
+        let first = resolver.resolve(&target).await.unwrap();
+        let until = resolver.answers().values().next().unwrap().until;
+        advance(until - Instant::now() - Duration::from_millis(1)).await;
+        resolver.reap();
+        assert!(std::sync::Arc::ptr_eq(&first, &resolver.resolve(&target).await.unwrap()));
+        advance(Duration::from_millis(1)).await;
+        assert!(!std::sync::Arc::ptr_eq(&first, &resolver.resolve(&target).await.unwrap()));
+        advance(Resolver::BELIEVED_FOR).await;
+        resolver.reap();
+        assert!(resolver.answers().is_empty());
+    }
+
+    #[test]
+    fn tells_its_policy() {
+        let opened = resolver(&["127.0.0.0/8"]);
+        assert!(opened.policy().allows("127.0.0.1".parse().unwrap()));
     }
 
     #[tokio::test]

@@ -249,6 +249,33 @@ mod tests {
     }
 
     #[test]
+    fn bounds_a_url_as_sent_and_as_read() {
+        let of = |bytes: usize| format!("https://example.com/{}", "a".repeat(bytes - 20));
+        assert!(Target::parse(&of(2_048), &AddressPolicy::default()).is_ok());
+        refused(&of(2_049), TargetError::TooLong);
+        // Short once it is read, long as it is sent.
+        refused(&format!("https://example.com/{}", "./".repeat(2_048)), TargetError::TooLong);
+        // Short as it is sent; each of these letters is six bytes once it is read, and 338 of them fill the limit.
+        let grows = |letters: usize| format!("https://example.com/{}", "\u{e9}".repeat(letters));
+        assert!(Target::parse(&grows(338), &AddressPolicy::default()).is_ok());
+        refused(&grows(339), TargetError::TooLong);
+    }
+
+    #[test]
+    fn tells_an_address_and_shows_no_path() {
+        let policy = AddressPolicy::default();
+        let named = Target::parse("https://example.com/token", &policy).unwrap();
+        assert_eq!(named.address(), None);
+        let shown = format!("{named:?}");
+        assert!(
+            shown.contains("example.com") && shown.contains("443") && !shown.contains("token"),
+            "{shown}"
+        );
+        let written = Target::parse("https://8.8.8.8/token", &policy).unwrap();
+        assert_eq!(written.address(), Some("8.8.8.8".parse().unwrap()));
+    }
+
+    #[test]
     fn sees_through_every_spelling_of_an_address() {
         for host in [
             "127.0.0.1",
