@@ -81,8 +81,11 @@ where
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
                 .serve_connection(TokioIo::new(tls), service);
-            if let Err(error) = connection.await {
-                eprintln!("a connection broke: {error}");
+            match connection.await {
+                // A sender keeps its connection for the next event, until one of the two gives up.
+                Err(error) if error.is_timeout() => {}
+                Err(error) => eprintln!("a connection broke: {error}"),
+                Ok(()) => {}
             }
         });
     }

@@ -14,7 +14,7 @@ use crate::reply;
 ///
 /// As a response it is RFC 9457 `application/problem+json` with the [code](Self::code) as `reason`, and says no more
 /// than a stranger may know. Another response for it is a `match` away: extractors give it to a handler that asks for
-/// `Result<Received, Rejection>`, the tower layer to [`on_rejection`](crate::VerifyLayer::on_rejection).
+/// `Result<Received, Rejection>`, the tower layer (feature `tower`) to its `on_rejection`.
 ///
 /// # Example: count by code
 ///
@@ -29,7 +29,7 @@ use crate::reply;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// Events are posted. Only [`EventService`](crate::EventService) asks; a router has its own answer.
+    /// Events are posted. Only the whole service of the feature `tower` asks; a router has its own answer.
     #[error("events are sent by POST")]
     Method,
     /// The body is said to be compressed. AgentFlow signs and sends plain bytes.

@@ -1,6 +1,9 @@
 //! The same requests through each way in: layer, service, axum, actix-web. All give the same replies.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg_attr(
+    all(feature = "tower", feature = "axum", feature = "actix"),
+    expect(clippy::unwrap_used, reason = "a test fails by panicking")
+)]
 #![cfg(all(feature = "tower", feature = "axum", feature = "actix"))]
 
 mod support;

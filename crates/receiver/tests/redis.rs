@@ -1,6 +1,6 @@
 //! The store in Redis against the suite, threads and processes, on a server of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg_attr(feature = "redis", expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 #![cfg(feature = "redis")]
 
 #[path = "support/racers.rs"]

@@ -1,6 +1,6 @@
 //! The store in SQLite against the suite, threads and processes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg_attr(feature = "sqlite", expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 #![cfg(feature = "sqlite")]
 
 #[path = "support/racers.rs"]

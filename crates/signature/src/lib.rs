@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The signature is HMAC-SHA256 over the timestamp header's value, a dot and the raw body, keyed with the bytes of
-//! the secret as shown in the dashboard. A receiver refuses what is older or newer than five minutes.
+//! the secret as the server showed it. A receiver refuses what is older or newer than five minutes.
 //!
 //! # Tour: receive an event
 //!

@@ -117,6 +117,11 @@ fn knows_json_whose_characters_were_escaped_or_not() {
 fn knows_line_ends_and_byte_order_marks() {
     check_message(format!("{TIME}.{BODY}\n"), BODY, "newline_not_sent");
     check_message(format!("{TIME}.{BODY}\r\n"), BODY, "newline_not_sent");
+    for json in [r#"{"name":"A"}"#, r#"{"name": "A"}"#, r#"{"name" :"A"}"#] {
+        check_message(format!("{TIME}.{json}"), format!("{json}\n"), "newline_not_signed");
+        check_message(format!("{TIME}.{json}"), format!("{json}\r\n"), "newline_not_signed");
+        check_message(format!("{TIME}.{json}"), format!("{json} "), "white_space_not_signed");
+    }
     for body in ["no json\n", "no json\r\n"] {
         check_message(format!("{TIME}.no json"), body, "newline_not_signed");
     }

@@ -20,10 +20,13 @@ pub(super) fn find<T>(
     json: Option<&Document<'_>>,
     mut test: impl FnMut(&[&[u8]], Mistake) -> Option<T>,
 ) -> Option<T> {
-    let found = json.and_then(|document| rewritten(body, document, JsonForm::LIKELY, &mut test));
-    found.or_else(|| line_ends(body, &mut test)).or_else(|| {
-        json.and_then(|document| rewritten(body, document, &JsonForm::unlikely(document), &mut test))
-    })
+    // Line ends first: JSON written anew has no white space at its end, either, but is the rarer reason for its absence.
+    let found = line_ends(body, &mut test);
+    found
+        .or_else(|| json.and_then(|document| rewritten(body, document, JsonForm::LIKELY, &mut test)))
+        .or_else(|| {
+            json.and_then(|document| rewritten(body, document, &JsonForm::unlikely(document), &mut test))
+        })
 }
 
 /// The few that are worth a try together with another mistake.
@@ -32,13 +35,11 @@ pub(super) fn find_likely<T>(
     json: Option<&Document<'_>>,
     mut test: impl FnMut(&[&[u8]], Mistake) -> Option<T>,
 ) -> Option<T> {
-    let found = json.and_then(|document| rewritten(body, document, JsonForm::LIKELY, &mut test));
-    found.or_else(|| test(&[body, b"\n"], Mistake::NewlineNotSent)).or_else(|| {
-        match body.strip_suffix(b"\n") {
-            Some(cut) => test(&[cut], Mistake::NewlineNotSigned),
-            None => None,
-        }
-    })
+    let cut = body.strip_suffix(b"\n");
+    let found = cut.and_then(|cut| test(&[cut], Mistake::NewlineNotSigned));
+    found
+        .or_else(|| json.and_then(|document| rewritten(body, document, JsonForm::LIKELY, &mut test)))
+        .or_else(|| test(&[body, b"\n"], Mistake::NewlineNotSent))
 }
 
 fn line_ends<T>(body: &[u8], test: &mut impl FnMut(&[&[u8]], Mistake) -> Option<T>) -> Option<T> {

@@ -211,7 +211,7 @@ pub enum Mistake {
     /// Nothing that is known.
     #[error(
         "the signature matches with no known mistake: the sender has another secret (compare their first and last \
-         characters, and whether it was replaced), or a proxy or framework changed the body (compare length and SHA-256 \
+         characters, and whether it was replaced), or a proxy or framework changed the body (compare the lengths \
          of what is sent and what arrives)"
     )]
     Unexplained,
