@@ -1,20 +1,21 @@
 //! For actix-web: [`Received`] as an extractor, [`Answer`] as a responder, [`Rejection`] as an error.
 
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, ResponseError, web};
 use agentflow_signature::{SIGNATURE_HEADER_LOWERCASE, TIMESTAMP_HEADER_LOWERCASE};
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::time::{Instant, timeout};
+use http_body::Frame;
+use tokio::time::Instant;
 
-use crate::body::{Announced, Collected, FRAMES_UNWATCHED};
+use crate::body::{self, Announced};
 use crate::{Answer, Received, Receiver, Rejection};
 
 /// Takes the raw payload, which actix-web would decompress for its own extractors. The app's data has the receiver, as
@@ -26,39 +27,30 @@ impl FromRequest for Received {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let arrived = Instant::now();
         let receiver = request.app_data::<web::Data<Receiver>>().cloned();
-        let (request, mut payload) = (request.clone(), payload.take());
+        let (request, payload) = (request.clone(), Raw(payload.take()));
         Box::pin(async move {
             let receiver = receiver.ok_or(Rejection::Unconfigured)?;
             let headers = signature_headers(request.headers());
             let collected = receiver.before_the_body(&headers, announced(request.headers()))?;
-            let body = read(collected, &mut payload, receiver.deadline()).await?;
+            let body = body::read(collected, payload, receiver.deadline()).await?;
             receiver.judge(&headers, body, arrived)
         })
     }
 }
 
-async fn read(
-    mut collected: Collected,
-    payload: &mut Payload,
-    deadline: Duration,
-) -> Result<Vec<u8>, Rejection> {
-    let begun = Instant::now();
-    let late = || Rejection::BodyTimedOut { after: deadline };
-    let reading = async {
-        for chunk_number in 1_u32.. {
-            if chunk_number.is_multiple_of(FRAMES_UNWATCHED) && begun.elapsed() > deadline {
-                return Err(late());
-            }
-            let Some(chunk) = poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await else {
-                break;
-            };
-            let chunk = chunk.map_err(|error| Rejection::BodyBroken { reason: error.to_string() })?;
-            collected.push(&chunk)?;
-        }
-        Ok(())
-    };
-    timeout(deadline, reading).await.unwrap_or_else(|_| Err(late()))?;
-    Ok(collected.into_bytes())
+/// actix-web's payload as a body of the `http-body` crate, so that it is read as every other.
+struct Raw(Payload);
+
+impl http_body::Body for Raw {
+    type Data = Bytes;
+    type Error = PayloadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
+        Pin::new(&mut self.get_mut().0).poll_next(context).map_ok(Frame::data)
+    }
 }
 
 fn announced(headers: &HeaderMap) -> Announced {

@@ -18,7 +18,7 @@ use crate::Rejection;
 const CAPACITY_BYTES_MAX: usize = 16 * 1024;
 
 /// A body that is always ready, in empty pieces, never waits: so often the clock is looked at all the same.
-pub(crate) const FRAMES_UNWATCHED: u32 = 256;
+const FRAMES_UNWATCHED: u32 = 256;
 
 /// The chunks of a body so far, at most so many bytes.
 pub(crate) struct Collected {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use agentflow_events::Moment;
-use agentflow_events::idempotency::{
-    Begin, ClaimError, FencingToken, IdempotencyKey, IdempotencyStore, Receipt, run_once,
-};
+use agentflow_events::idempotency::{FencingToken, IdempotencyStore, Receipt, run_once};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::patient::Patient;
 use crate::{Answer, Received};
 
 /// How long finished work should be remembered: AgentFlow's eight attempts, each wait lengthened to the 24 hours that a
@@ -24,10 +23,6 @@ const DEADLINE: Duration = Duration::from_secs(8);
 const LEASE: Duration = Duration::from_secs(60);
 
 const WORKS_MAX: usize = 1024;
-
-/// Between attempts to record work that is done: doubled from the first to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What to wait where nobody knows better: AgentFlow's own first wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -180,8 +175,7 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
                 let done = async move { work(received, token).await.is_ok() };
                 if tokio::spawn(done).await.unwrap_or(false) { Ok(()) } else { Err(()) }
             };
-            match run_once(&Patient { store: &*store, lease }, key, lease, now, |claim| in_task(claim.token))
-                .await
+            match run_once(&Patient::new(&*store, lease), key, lease, now, |claim| in_task(claim.token)).await
             {
                 Ok(receipt) => answer(&receipt, now()),
                 Err(_) => Answer::StoreUnavailable,
@@ -204,7 +198,8 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
         self.store.purge(Moment::from((self.clock)()).minus(self.retention)).await
     }
 
-    /// [Purges](Self::purge) again and again, at once and then `every` so often (a second at least), and hands failures to `on_error`.
+    /// [Purges](Self::purge) again and again, at once and then `every` so often (a second at least), and hands failures to
+    /// `on_error`.
     ///
     /// # Example: a task for it
     ///
@@ -234,55 +229,6 @@ impl<S: IdempotencyStore + 'static> Handler<S> {
     pub async fn drain(&self) {
         self.running.close();
         self.running.wait().await;
-    }
-}
-
-/// A store whose commit is tried again while the claim lasts: the work is done, and to give up is to have it done twice.
-struct Patient<'a, S> {
-    store: &'a S,
-    lease: Duration,
-}
-
-impl<S: IdempotencyStore> Patient<'_, S> {
-    async fn insist<F>(&self, attempt: impl Fn() -> F) -> Result<(), ClaimError<S::Error>>
-    where
-        F: Future<Output = Result<(), ClaimError<S::Error>>>,
-    {
-        let begun = Instant::now();
-        let mut wait = FIRST_WAIT;
-        loop {
-            match attempt().await {
-                Err(ClaimError::Store(_)) if begun.elapsed() + wait < self.lease => sleep(wait).await,
-                ended => return ended,
-            }
-            wait = (2 * wait).min(LONGEST_WAIT);
-        }
-    }
-}
-
-impl<S: IdempotencyStore> IdempotencyStore for Patient<'_, S> {
-    type Error = S::Error;
-
-    async fn begin(&self, key: IdempotencyKey, now: Moment, lease: Duration) -> Result<Begin, S::Error> {
-        self.store.begin(key, now, lease).await
-    }
-
-    async fn commit(
-        &self,
-        key: IdempotencyKey,
-        token: FencingToken,
-        now: Moment,
-    ) -> Result<(), ClaimError<S::Error>> {
-        self.insist(|| self.store.commit(key, token, now)).await
-    }
-
-    async fn abort(&self, key: IdempotencyKey, token: FencingToken) -> Result<(), ClaimError<S::Error>> {
-        // One failure is left to the lease: the sender waits for its answer.
-        self.store.abort(key, token).await
-    }
-
-    async fn purge(&self, older_than: Moment) -> Result<u64, S::Error> {
-        self.store.purge(older_than).await
     }
 }
 

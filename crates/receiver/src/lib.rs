@@ -90,6 +90,7 @@ mod answer;
 mod axum;
 mod body;
 mod handler;
+mod patient;
 mod received;
 mod receiver;
 mod rejection;

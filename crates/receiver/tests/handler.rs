@@ -35,6 +35,20 @@ async fn fail(_: Received) -> io::Result<()> {
     Err(io::Error::other("no"))
 }
 
+/// Work that tells when it has begun, and goes on when it is told.
+fn held(begun: &Arc<Notify>, go: &Arc<Notify>) -> impl FnOnce(Received) -> Held + Send + 'static {
+    let (begun, go) = (Arc::clone(begun), Arc::clone(go));
+    move |_| {
+        Box::pin(async move {
+            begun.notify_one();
+            go.notified().await;
+            Ok(())
+        })
+    }
+}
+
+type Held = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
 #[tokio::test]
 async fn does_the_work_once() {
     let (handler, runs) = (handler(), Arc::new(AtomicUsize::new(0)));
@@ -122,14 +136,7 @@ async fn counts_the_deadline_from_the_requests_arrival() {
 async fn goes_on_when_the_sender_hangs_up() {
     let (handler, go) = (handler(), Arc::new(Notify::new()));
     let begun = Arc::new(Notify::new());
-    let work = {
-        let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
-        move |_: Received| async move {
-            begun.notify_one();
-            go.notified().await;
-            io::Result::Ok(())
-        }
-    };
+    let work = held(&begun, &go);
     let request = tokio::spawn({
         let (handler, received) = (handler.clone(), received().await);
         async move { handler.handle(received, work).await }
@@ -146,14 +153,7 @@ async fn goes_on_when_the_sender_hangs_up() {
 async fn refuses_more_work_than_allowed() {
     let (handler, go) = (handler().works_max(1), Arc::new(Notify::new()));
     let begun = Arc::new(Notify::new());
-    let work = {
-        let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
-        move |_: Received| async move {
-            begun.notify_one();
-            go.notified().await;
-            io::Result::Ok(())
-        }
-    };
+    let work = held(&begun, &go);
     let first = tokio::spawn({
         let (handler, received) = (handler.clone(), received().await);
         async move { handler.handle(received, work).await }
