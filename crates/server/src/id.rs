@@ -30,6 +30,8 @@ kinds! {
     SecretKind, SecretId = "sec";
     /// An API token.
     TokenKind, TokenId = "tok";
+    /// A sign-in to the dashboard.
+    SessionKind, SessionId = "ses";
     /// One row of the audit log.
     AuditKind, AuditId = "aud";
 }

@@ -5,7 +5,7 @@
 //! ```text
 //! edge -> intake (verify -> validate -> qualify -> commit) -> store -> deliver
 //!                                                              ^
-//! operator -> edge -> api (decide) ----------------------------+
+//! operator -> edge -> api, dashboard (decide) -----------------+
 //! ```
 //!
 //! No module imports a later stage. Only [`clock`] reads time, only `deliver/client.rs` opens outbound sockets, only
@@ -23,6 +23,7 @@ pub mod vault;
 
 pub mod announce;
 pub mod api;
+pub mod dashboard;
 pub mod deliver;
 pub mod directory;
 pub mod edge;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agentflow_lead::Violation;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -225,6 +225,26 @@ pub fn no_content() -> Response {
 pub fn text(content_type: &'static str, body: impl Into<Body>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], body.into()).into_response()
 }
+
+/// 200 with a page.
+pub(crate) fn html(page: String) -> Response {
+    text(HTML, page)
+}
+
+/// A page that tells of a problem, under the status of its reason; without one, of an error of the server's own.
+pub(crate) fn html_problem(reason: Option<Reason>, page: String) -> Response {
+    (status(reason), html(page)).into_response()
+}
+
+/// 303: what was posted is done, and its outcome is at `location`, a path of this server.
+pub(crate) fn see_other(location: &str) -> Response {
+    match HeaderValue::from_str(location) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+        Err(_) => Problem::internal().into_response(),
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
 
 fn json(status: StatusCode, reply: impl Serialize) -> Response {
     match serde_json::to_vec(&reply) {

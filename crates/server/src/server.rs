@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::dashboard::{self, Dashboard};
 use crate::deliver::{Deliver, DeliverError};
 use crate::directory::{Directory, DirectoryError};
 use crate::edge::{self, Edge};
@@ -63,6 +64,7 @@ pub struct Server {
     router: axum::Router,
     store: Arc<dyn Store>,
     intake: Arc<Intake>,
+    dashboard: Arc<Dashboard>,
     deliver: Arc<Deliver>,
     clock: Clock,
 }
@@ -103,13 +105,22 @@ impl Server {
             Arc::clone(&metrics),
             config.limits.requests_per_second,
         ));
-        let review = Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics));
+        let review =
+            Arc::new(Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics)));
         let inbound = edge::inbound::router(
             Arc::clone(&intake),
             Arc::clone(&directory),
             &config.limits,
             Arc::clone(&metrics),
         );
+        let dashboard = Dashboard::new(dashboard::Parts {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            deliver: Arc::clone(&deliver),
+            review: Arc::clone(&review),
+            clock: clock.clone(),
+            base_url: base_url.clone(),
+        });
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
             directory,
@@ -120,7 +131,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             base_url: base_url.clone(),
         });
-        let router = api::router(app).merge(inbound);
+        let router = api::router(app).merge(inbound).merge(dashboard::router(Arc::clone(&dashboard)));
         let edge = Edge { limits: config.limits, tls: home.tls, metrics };
         Ok(Self {
             listener,
@@ -131,6 +142,7 @@ impl Server {
             router,
             store,
             intake,
+            dashboard,
             deliver,
             clock,
         })
@@ -156,7 +168,14 @@ impl Server {
     /// # Errors
     /// The store failed; everything was stopped at once, and nothing was acknowledged that is not stored.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreFailed> {
-        let Self { listener, edge, router, store, intake, deliver, clock, .. } = self;
+        let Self { listener, edge, router, store, intake, dashboard, deliver, clock, .. } = self;
+        let closing = tokio::spawn({
+            let (shutdown, dashboard) = (shutdown.clone(), Arc::clone(&dashboard));
+            async move {
+                shutdown.cancelled().await;
+                dashboard.close();
+            }
+        });
         let upkeep = tokio::spawn(upkeep(Arc::clone(&store), clock));
         let served = tokio::select! {
             () = edge.serve(listener, router, shutdown) => Ok(()),
@@ -165,6 +184,9 @@ impl Server {
         upkeep.abort();
         // Aborted in the midst of an upkeep step, which is a transaction of the store's own; it has ended by now or never runs.
         upkeep.await.ok();
+        closing.abort();
+        dashboard.close();
+        dashboard.settle().await;
         deliver.stop().await;
         intake.settle().await;
         store.close().await;

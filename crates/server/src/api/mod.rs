@@ -44,7 +44,7 @@ pub struct App {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     deliver: Arc<Deliver>,
-    review: Review,
+    review: Arc<Review>,
     vault: Arc<Vault>,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -65,7 +65,7 @@ pub struct Parts {
     /// Told of changes; sends test events.
     pub deliver: Arc<Deliver>,
     /// Takes decisions.
-    pub review: Review,
+    pub review: Arc<Review>,
     /// Seals new secrets.
     pub vault: Arc<Vault>,
     /// Time.
@@ -154,7 +154,6 @@ fn routes() -> Routes {
         ("/healthz", "GET, HEAD", get(operations::healthz)),
         ("/readyz", "GET, HEAD", get(operations::readyz)),
         ("/metrics", "GET, HEAD", get(operations::metrics)),
-        ("/dashboard", "GET, HEAD", get(operations::dashboard)),
     ]
 }
 
@@ -213,7 +212,6 @@ mod tests {
         }
         let mut served: Vec<(String, String)> = routes()
             .iter()
-            .filter(|(path, ..)| *path != "/dashboard")
             .flat_map(|(path, allow, _)| {
                 allow.split(", ").map(|method| ((*path).to_owned(), method.to_owned()))
             })

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use agentflow_events::Moment;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, HeaderValue};
+use http::header::ACCEPT;
 use serde::Serialize;
 
 use super::{App, Reply};
@@ -18,7 +18,6 @@ use crate::reply::{self, Problem};
 
 /// The contract as it is served.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
-const DASHBOARD: &str = include_str!("dashboard.html");
 
 #[derive(Serialize)]
 struct StatusJson {
@@ -76,13 +75,4 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
 
 pub(super) async fn openapi() -> Response {
     reply::text("application/json", OPENAPI)
-}
-
-/// Says that there are no pages yet.
-pub(super) async fn dashboard() -> Response {
-    let mut response = reply::text("text/html; charset=utf-8", DASHBOARD).into_response();
-    let policy =
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    response
 }

@@ -3,6 +3,7 @@
 mod delivery;
 mod inbound;
 mod lead;
+mod session;
 mod workspace;
 
 pub use delivery::{
@@ -11,6 +12,7 @@ pub use delivery::{
 };
 pub use inbound::{InboundLogRow, InboundStatus, SignatureFinding, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
+pub use session::Session;
 pub use workspace::{
     ApiToken, Endpoint, Operator, Role, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings,
     Workspace,

@@ -12,7 +12,9 @@
 mod admin;
 mod delivery;
 mod intake;
+mod overview;
 mod query;
+mod session;
 pub mod sqlite;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
@@ -20,13 +22,15 @@ pub mod suite;
 pub use admin::{AdminStore, Founding};
 pub use delivery::{DeliveryStore, ResendFilter};
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
+pub use overview::{Health, Overview, OverviewStore, ScoreCounts, Step};
 pub use query::{
-    Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, QueryStore, Submissions,
+    Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, NoCursor, Page, PageRequest, QueryStore, Submissions,
 };
+pub use session::SessionStore;
 
 /// Everything a backend does.
 #[async_trait::async_trait]
-pub trait Store: IntakeStore + DeliveryStore + QueryStore + AdminStore {
+pub trait Store: IntakeStore + DeliveryStore + QueryStore + AdminStore + SessionStore + OverviewStore {
     /// Waits until the store can never again be trusted to write (a sync failed, its writer died), and says why. The
     /// server stops then.
     async fn failed(&self) -> String;

@@ -1,5 +1,8 @@
 //! Reading, for the management API: lists are newest first and paged by a cursor.
 
+use std::fmt;
+use std::str::FromStr;
+
 use agentflow_events::{EventId, EventType, LeadId, WorkspaceId};
 use async_trait::async_trait;
 
@@ -9,8 +12,33 @@ use crate::reason::Reason;
 use crate::record::{Delivery, DeliveryState, EventRow, InboundLogRow, Lead, LeadState, StoredSubmission};
 
 /// Where a page begins: the store's own order of the last row of the page before.
+/// As text it is opaque to callers: the order under a letter that tells this form from later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(pub i64);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a{:x}", self.0)
+    }
+}
+
+/// A text that no cursor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no cursor of a list")]
+pub struct NoCursor;
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let digits = text.strip_prefix('a').ok_or(NoCursor)?;
+        // `from_str_radix` would take a sign.
+        let plain =
+            !digits.is_empty() && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let place = plain.then(|| u64::from_str_radix(digits, 16).ok()).flatten().ok_or(NoCursor)?;
+        Ok(Self(place.cast_signed()))
+    }
+}
 
 /// Which page.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +156,29 @@ pub trait QueryStore: Send + Sync + 'static {
     /// One delivery with every attempt.
     async fn delivery(&self, workspace: WorkspaceId, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
+    /// How many leads are in this state, counted up to `at_most`.
+    async fn count_leads(
+        &self,
+        workspace: WorkspaceId,
+        state: LeadState,
+        at_most: u32,
+    ) -> Result<u32, StoreError>;
+
     /// How many deliveries are pending, over all workspaces.
     async fn pending_deliveries(&self) -> Result<u64, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_was() {
+        for place in [0, 1, 255, i64::MAX, -1, i64::MIN] {
+            assert_eq!(Cursor(place).to_string().parse(), Ok(Cursor(place)));
+        }
+        for refused in ["", "a", "1", "a-1", "a+1", "aG", "a11111111111111111"] {
+            assert!(refused.parse::<Cursor>().is_err(), "{refused}");
+        }
+    }
 }

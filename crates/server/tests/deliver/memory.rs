@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use agentflow_events::{EventId, LeadId, Moment, OperatorId, WorkspaceId};
-use agentflow_server::id::{DeliveryId, DestinationId, mint};
+use agentflow_server::id::{DeliveryId, DestinationId, SessionId, mint};
 use agentflow_server::record::{
     ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
-    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead, Operator,
-    SecretRow, Settings, Workspace,
+    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead, LeadState,
+    Operator, SecretRow, Session, Settings, Workspace,
 };
 use agentflow_server::store::{
-    Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
-    IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter, Seen, SeenQuery, Store, StoreError,
-    Submissions,
+    Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, Health,
+    InboundLogFilter, IntakeStore, LeadFilter, Overview, OverviewStore, Page, PageRequest, QueryStore, ResendFilter, Seen, ScoreCounts, SeenQuery, SessionStore, Store,
+    StoreError, Submissions,
 };
 use async_trait::async_trait;
 
@@ -232,6 +232,10 @@ impl QueryStore for Memory {
         Ok(tables.rows.iter().find(|row| row.delivery.id == id).map(|row| row.delivery.clone()))
     }
 
+    async fn count_leads(&self, _: WorkspaceId, _: LeadState, _: u32) -> Result<u32, StoreError> {
+        unused()
+    }
+
     async fn pending_deliveries(&self) -> Result<u64, StoreError> {
         unused()
     }
@@ -339,4 +343,58 @@ impl Store for Memory {
     }
 
     async fn close(&self) {}
+}
+
+#[async_trait]
+impl SessionStore for Memory {
+    async fn operators_by_email(&self, _: &str) -> Result<Vec<Operator>, StoreError> {
+        unused()
+    }
+
+    async fn open_session(&self, _: Session, _: Moment, _: Moment, _: AuditRow) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn session(&self, _: [u8; 32]) -> Result<Option<(Session, Operator)>, StoreError> {
+        unused()
+    }
+
+    async fn touch_session(&self, _: SessionId, _: Moment) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn sessions(&self, _: OperatorId) -> Result<Vec<Session>, StoreError> {
+        unused()
+    }
+
+    async fn close_sessions(
+        &self,
+        _: OperatorId,
+        _: Option<SessionId>,
+        _: Option<SessionId>,
+        _: Option<AuditRow>,
+    ) -> Result<u64, StoreError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl OverviewStore for Memory {
+    async fn overview(
+        &self,
+        _: WorkspaceId,
+        _: Moment,
+        _: Duration,
+        _: usize,
+    ) -> Result<Overview, StoreError> {
+        unused()
+    }
+
+    async fn health(&self, _: WorkspaceId, _: Moment) -> Result<Vec<Health>, StoreError> {
+        unused()
+    }
+
+    async fn scores(&self, _: WorkspaceId, _: Moment) -> Result<ScoreCounts, StoreError> {
+        unused()
+    }
 }

@@ -90,6 +90,20 @@ pub(super) fn leads(
     page(sql, &format!("{} FROM leads", rows::LEAD_COLUMNS), "seq", conditions.finish(), request, rows::lead)
 }
 
+pub(super) fn count_leads(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    state: LeadState,
+    at_most: u32,
+) -> rusqlite::Result<u32> {
+    let of_open = if state.is_open() { "state IN (0, 1) AND " } else { "" };
+    let query = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM leads WHERE workspace = ? AND {of_open}state = {} LIMIT ?)",
+        state_number(state)
+    );
+    sql.prepare_cached(&query)?.query_row(params![blob(&workspace), at_most], |row| row.get(0))
+}
+
 /// A lead's newest submissions, back to where their bodies come to `bytes_max`.
 pub(super) fn submissions(
     sql: &Connection,

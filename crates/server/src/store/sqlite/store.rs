@@ -11,7 +11,7 @@ use super::{SqliteStore, accept, admin, query, queue, upkeep};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{
     ApiToken, AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow,
-    FinishedAttempt, InboundLogRow, Lead, Operator, SecretRow, Settings, Workspace,
+    FinishedAttempt, InboundLogRow, Lead, LeadState, Operator, SecretRow, Settings, Workspace,
 };
 use crate::store::{
     Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
@@ -190,6 +190,15 @@ impl QueryStore for SqliteStore {
 
     async fn delivery(&self, workspace: WorkspaceId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.readers.read(move |sql| query::delivery(sql, workspace, id)).await
+    }
+
+    async fn count_leads(
+        &self,
+        workspace: WorkspaceId,
+        state: LeadState,
+        at_most: u32,
+    ) -> Result<u32, StoreError> {
+        self.readers.read(move |sql| query::count_leads(sql, workspace, state, at_most)).await
     }
 
     async fn pending_deliveries(&self) -> Result<u64, StoreError> {

@@ -1,0 +1,177 @@
+//! Small pieces that many pages show.
+
+use std::time::Duration;
+
+use agentflow_events::Moment;
+use maud::{Markup, html};
+
+use super::access::Visitor;
+use crate::record::{DeliveryState, InboundStatus, LeadState};
+
+/// What forms carry to prove that they are ours.
+pub(super) fn token(visitor: &Visitor) -> Markup {
+    html! { input type="hidden" name="token" value=(visitor.form_token); }
+}
+
+/// A moment as its distance from now, with UTC on hover.
+pub(super) fn time(at: Moment, now: Moment) -> Markup {
+    html! { time datetime=(at.to_rfc3339()) title=(utc(at)) { (distance(at, now)) } }
+}
+
+/// A moment in full: `2026-11-24 08:44:00 UTC`.
+pub(super) fn utc(at: Moment) -> String {
+    let text = at.to_rfc3339();
+    format!("{} {} UTC", &text[..10], &text[11..19])
+}
+
+fn distance(at: Moment, now: Moment) -> String {
+    if at > now {
+        let ahead = at.since(now);
+        return if ahead < Duration::from_secs(1) { "now".to_owned() } else { format!("in {}", rough(ahead)) };
+    }
+    let ago = now.since(at);
+    if ago < Duration::from_secs(5) { "just now".to_owned() } else { format!("{} ago", rough(ago)) }
+}
+
+/// A duration in its greatest unit, rounded down.
+pub(super) fn rough(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// Milliseconds as people read them.
+pub(super) fn millis(millis: u32) -> String {
+    if millis < 1_000 { format!("{millis} ms") } else { format!("{}.{:01} s", millis / 1_000, millis % 1_000 / 100) }
+}
+
+/// Bytes as people read them.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{}.{} KiB", bytes / 1_024, bytes % 1_024 * 10 / 1_024),
+        _ => format!("{}.{} MiB", bytes / 1_048_576, bytes % 1_048_576 * 10 / 1_048_576),
+    }
+}
+
+/// A word with a meaning: its colour says whether it is good, bad, waiting, or neither.
+pub(super) fn badge(tone: &str, word: &str) -> Markup {
+    html! { span class={ "badge " (tone) } { (word) } }
+}
+
+pub(super) fn lead_state(state: LeadState) -> Markup {
+    match state {
+        LeadState::Received => badge("plain", "received"),
+        LeadState::InReview => badge("wait", "in review"),
+        LeadState::Qualified => badge("good", "qualified"),
+        LeadState::Rejected => badge("bad", "rejected"),
+    }
+}
+
+pub(super) fn inbound_status(status: InboundStatus) -> Markup {
+    match status {
+        InboundStatus::Received => badge("good", "received"),
+        InboundStatus::Duplicate => badge("plain", "duplicate"),
+        InboundStatus::Rejected(_) => badge("bad", "rejected"),
+    }
+}
+
+pub(super) fn delivery_state(state: DeliveryState) -> Markup {
+    let tone = match state {
+        DeliveryState::Pending => "wait",
+        DeliveryState::Delivered => "good",
+        DeliveryState::Dead => "bad",
+        DeliveryState::Cancelled | DeliveryState::Superseded => "plain",
+    };
+    badge(tone, state.as_str())
+}
+
+/// A score from 0 to 100 as a number, coloured by what the thresholds make of it.
+pub(super) fn score(score: u8) -> Markup {
+    let tone = match score {
+        70.. => "high",
+        40..70 => "middle",
+        _ => "low",
+    };
+    html! { span class={ "score " (tone) } title={ "Score " (score) " of 100" } { (score) } }
+}
+
+/// A number from 0 to 100 as a bar with its name.
+pub(super) fn bar(name: &str, value: u8) -> Markup {
+    html! {
+        div.bar {
+            span { (name) }
+            meter min="0" max="100" value=(value) aria-label=(name) { (value) }
+            b { (value) }
+        }
+    }
+}
+
+/// A choice of a filter; the first option means any.
+pub(super) fn select(name: &str, label: &str, chosen: Option<&str>, options: &[(&str, &str)]) -> Markup {
+    html! {
+        label { span { (label) }
+            select name=(name) {
+                option value="" { "Any" }
+                @for (value, text) in options {
+                    option value=(value) selected[chosen == Some(*value)] { (text) }
+                }
+            }
+        }
+    }
+}
+
+/// The links to the newest page, from a later one, and to the next. The page before is the browser's: a list is walked one way.
+pub(super) fn pager(path: &str, first: &str, next: Option<&str>, is_later: bool) -> Markup {
+    html! {
+        nav.pager aria-label="Pages" {
+            @if is_later { a href={ (path) (mark(first)) } { "Newest" } }
+            @if let Some(next) = next { a rel="next" href={ (path) (mark(next)) } { "Older" } }
+        }
+    }
+}
+
+/// `?` and the query, or nothing.
+pub(super) fn mark(query: &str) -> String {
+    if query.is_empty() { String::new() } else { format!("?{query}") }
+}
+
+/// `1 lead`, `2 leads`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use agentflow_events::Moment;
+
+    use super::{bytes, distance, millis, time};
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let now = Moment::from_unix_millis(1_700_000_000_000);
+        let ago = |seconds| distance(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(ago(0), "just now");
+        assert_eq!(ago(59), "59 s ago");
+        assert_eq!(ago(119), "1 min ago");
+        assert_eq!(ago(7_300), "2 h ago");
+        assert_eq!(ago(400_000), "4 d ago");
+        assert_eq!(distance(now.plus(Duration::from_secs(300)), now), "in 5 min");
+        assert_eq!(
+            time(now, now).into_string(),
+            r#"<time datetime="2023-11-14T22:13:20.000Z" title="2023-11-14 22:13:20 UTC">just now</time>"#
+        );
+    }
+
+    #[test]
+    fn amounts_have_a_unit_that_fits() {
+        assert_eq!((bytes(1_023), bytes(1_536), bytes(5 * 1_048_576)), ("1023 B".into(), "1.5 KiB".into(), "5.0 MiB".into()));
+        assert_eq!((millis(999), millis(1_250)), ("999 ms".into(), "1.2 s".into()));
+    }
+}

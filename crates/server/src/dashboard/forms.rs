@@ -1,0 +1,130 @@
+//! What browsers send: posted forms with their token, and queries. Unknown fields and values that no page offers are passed
+//! over in a query, as a bookmark may be old, and refused in a form.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+
+use super::Dashboard;
+use super::access::{self, check_is_our_own};
+use super::fault::Fault;
+use crate::edge;
+
+/// Names and values in their order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    pub(super) fn parse(encoded: &[u8]) -> Self {
+        let pairs = url::form_urlencoded::parse(encoded);
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The first value with this name that is not blank, without white space around it.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.all(name).map(str::trim).find(|value| !value.is_empty())
+    }
+
+    /// The value exactly as it was typed, for passwords.
+    pub(super) fn exact(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// The value as a `T`, where it is one.
+    pub(super) fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// Every value with this name.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is a field with this name, as a ticked box leaves one.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// The same as a query, without `except` and without blank values; `more` comes last.
+    pub(super) fn query(&self, except: &[&str], more: &[(&str, &str)]) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.0.iter().filter(|(name, value)| !except.contains(&name.as_str()) && !value.is_empty()) {
+            query.append_pair(name, value);
+        }
+        for (name, value) in more {
+            query.append_pair(name, value);
+        }
+        query.finish()
+    }
+}
+
+/// A request's query.
+pub(super) struct Query(pub(super) Pairs);
+
+impl FromRequestParts<Arc<Dashboard>> for Query {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Dashboard>) -> Result<Self, Self::Rejection> {
+        Ok(Self(Pairs::parse(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+/// A form posted by one of our pages in a session.
+pub(super) struct Form(pub(super) Pairs);
+
+/// A form posted by one of our pages before there is a session: the sign-in.
+pub(super) struct EarlyForm(pub(super) Pairs);
+
+impl FromRequest<Arc<Dashboard>> for EarlyForm {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
+        let (head, body) = request.into_parts();
+        check_is_our_own(&head.headers)?;
+        if !is_form(&head.headers) {
+            return Err(Fault::Unusable("This takes a form as browsers send it.".to_owned()));
+        }
+        let body = edge::read(body, Dashboard::FORM_BYTES_MAX, &dashboard.bodies)
+            .await
+            .map_err(|unread| Fault::Body(unread.fault))?;
+        Ok(Self(Pairs::parse(&body.bytes)))
+    }
+}
+
+impl FromRequest<Arc<Dashboard>> for Form {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
+        let expected = access::cookie(request.headers()).map(access::form_token);
+        let EarlyForm(pairs) = EarlyForm::from_request(request, dashboard).await?;
+        // Both are hashes of what the other side must know, so how long the comparison takes tells nothing of use.
+        if expected.is_none() || pairs.exact("token") != expected.as_deref() {
+            return Err(Fault::Foreign("This form belongs to an earlier session. Go back, reload the page, and send it again."));
+        }
+        Ok(Self(pairs))
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pairs;
+
+    #[test]
+    fn a_query_is_written_anew_without_what_is_blank_or_left_out() {
+        let pairs = Pairs::parse(b"q=a+b%26c&state=&cursor=a1&pick=1&pick=2");
+        assert_eq!(pairs.text("q"), Some("a b&c"));
+        assert_eq!(pairs.text("state"), None);
+        assert_eq!(pairs.all("pick").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(pairs.query(&["cursor", "pick"], &[("lead", "x y")]), "q=a+b%26c&lead=x+y");
+    }
+}

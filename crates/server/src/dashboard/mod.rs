@@ -1,0 +1,170 @@
+//! The operators' dashboard: pages rendered here, over the same stages as the management API.
+//!
+//! Every page works without script: filters are GET forms, changes are POSTs that redirect to a page. `dashboard.js` beside
+//! this file only makes it quicker (keys, partial updates, live tail). Every request passes: session, role, and for changes
+//! origin and token (see [`access`]); every reply carries the policy of [`page`].
+
+mod access;
+mod assets;
+mod chart;
+mod elements;
+mod fault;
+mod forms;
+mod holds;
+mod inbound;
+mod lead;
+mod leads;
+mod login;
+mod outbound;
+mod overview;
+mod page;
+mod presence;
+mod review;
+mod throttle;
+
+use std::sync::Arc;
+
+use agentflow_events::{Moment, OperatorId, WorkspaceId};
+use axum::Router;
+use axum::middleware::map_response;
+use axum::routing::{MethodRouter, get, post};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::deliver::Deliver;
+use crate::directory::Directory;
+use crate::edge::BodyBudget;
+use crate::id::mint;
+use crate::record::AuditRow;
+use crate::review::Review;
+use crate::store::Store;
+use holds::Holds;
+use presence::Presence;
+use throttle::Throttle;
+
+/// What a [`Dashboard`] is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Settings of workspaces.
+    pub directory: Arc<Directory>,
+    /// Told of changes; sends again.
+    pub deliver: Arc<Deliver>,
+    /// Takes decisions.
+    pub review: Arc<Review>,
+    /// Time.
+    pub clock: Clock,
+    /// Where browsers reach the server, without a slash at the end.
+    pub base_url: String,
+}
+
+/// Everything that the pages speak for.
+pub struct Dashboard {
+    store: Arc<dyn Store>,
+    directory: Arc<Directory>,
+    deliver: Arc<Deliver>,
+    clock: Clock,
+    base_url: String,
+    bodies: Arc<BodyBudget>,
+    holds: Arc<Holds>,
+    presence: Presence,
+    throttle: Throttle,
+    /// Passwords that are being hashed: each takes 19 MiB and a core for tens of milliseconds.
+    hashing: Semaphore,
+    /// Sign-ins that wait for their turn to hash; more are refused.
+    waiting: Semaphore,
+    closing: CancellationToken,
+}
+
+impl Dashboard {
+    /// Bytes of a posted form.
+    const FORM_BYTES_MAX: usize = 256 * 1024;
+    /// Bytes of all forms that are on their way.
+    const FORMS_BYTES_MAX: usize = 8 * 1024 * 1024;
+    /// Passwords hashed at the same time, and those that wait for it.
+    const HASHING_MAX: usize = 2;
+    const WAITING_MAX: usize = 64;
+
+    /// The dashboard over these parts.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { store, directory, deliver, review, clock, base_url } = parts;
+        let closing = CancellationToken::new();
+        Arc::new(Self {
+            store,
+            directory,
+            deliver,
+            holds: Holds::new(review, clock.clone(), closing.clone()),
+            clock,
+            base_url,
+            bodies: BodyBudget::new(Self::FORMS_BYTES_MAX),
+            presence: Presence::default(),
+            throttle: Throttle::default(),
+            hashing: Semaphore::new(Self::HASHING_MAX),
+            waiting: Semaphore::new(Self::WAITING_MAX),
+            closing,
+        })
+    }
+
+    /// Ends live tails, so that nothing holds up a drain. Decisions in their five seconds are taken now.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Returns once no decision is held any more; after [`close`](Self::close).
+    pub async fn settle(&self) {
+        self.holds.settle().await;
+    }
+
+    fn audit(
+        &self,
+        workspace_id: WorkspaceId,
+        operator_id: OperatorId,
+        action: &str,
+        subject: impl ToString,
+    ) -> AuditRow {
+        let at: Moment = self.clock.now();
+        AuditRow {
+            id: mint(at),
+            workspace_id,
+            at,
+            operator_id,
+            action: action.to_owned(),
+            subject: subject.to_string(),
+        }
+    }
+}
+
+type Routes = Vec<(&'static str, MethodRouter<Arc<Dashboard>>)>;
+
+fn routes() -> Routes {
+    vec![
+        ("/dashboard", get(login::home)),
+        ("/dashboard/login", get(login::form).post(login::sign_in)),
+        ("/dashboard/logout", post(login::sign_out)),
+        ("/dashboard/assets/{name}", get(assets::serve)),
+        ("/dashboard/overview", get(overview::page)),
+        ("/dashboard/review", get(review::page)),
+        ("/dashboard/review/decide", post(review::decide)),
+        ("/dashboard/review/undo", post(review::undo)),
+        ("/dashboard/review/{id}/presence", get(review::presence)),
+        ("/dashboard/leads", get(leads::list)),
+        ("/dashboard/leads.csv", get(leads::csv)),
+        ("/dashboard/leads/{id}", get(leads::one)),
+        ("/dashboard/inbound", get(inbound::list)),
+        ("/dashboard/inbound/live", get(inbound::live)),
+        ("/dashboard/outbound", get(outbound::list)),
+        ("/dashboard/outbound/resend", post(outbound::resend_matching)),
+        ("/dashboard/outbound/{id}", get(outbound::one)),
+        ("/dashboard/outbound/{id}/resend", post(outbound::resend_one)),
+    ]
+}
+
+/// The dashboard's routes.
+pub fn router(dashboard: Arc<Dashboard>) -> Router {
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        router = router.route(path, methods);
+    }
+    router.layer(map_response(page::protect)).with_state(dashboard)
+}

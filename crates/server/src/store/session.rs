@@ -1,0 +1,47 @@
+//! Sign-ins to the dashboard.
+
+use agentflow_events::{Moment, OperatorId};
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::id::SessionId;
+use crate::record::{AuditRow, Operator, Session};
+
+/// The dashboard's sessions. How long one lasts is the caller's to judge; what is past both `Ends` is deleted on the way.
+///
+/// # Errors
+/// Every call fails where the store cannot be read or written; nothing was changed then.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// Everybody with this email, in any workspace, oldest first. Case does not matter, at least for ASCII.
+    async fn operators_by_email(&self, email: &str) -> Result<Vec<Operator>, StoreError>;
+
+    /// Stores a session, with its audit row; deletes sessions that began before `begun_before` or were last used before
+    /// `seen_before`.
+    async fn open_session(
+        &self,
+        session: Session,
+        begun_before: Moment,
+        seen_before: Moment,
+        audit: AuditRow,
+    ) -> Result<(), StoreError>;
+
+    /// The session with this token, and its operator as they are now.
+    async fn session(&self, token_hash: [u8; 32]) -> Result<Option<(Session, Operator)>, StoreError>;
+
+    /// Notes that a session was used.
+    async fn touch_session(&self, id: SessionId, at: Moment) -> Result<(), StoreError>;
+
+    /// The sessions of one person, newest first.
+    async fn sessions(&self, operator: OperatorId) -> Result<Vec<Session>, StoreError>;
+
+    /// Ends one session of a person, or (without an id) all but `spare`; with an audit row where there is one. Answers how
+    /// many were ended.
+    async fn close_sessions(
+        &self,
+        operator: OperatorId,
+        id: Option<SessionId>,
+        spare: Option<SessionId>,
+        audit: Option<AuditRow>,
+    ) -> Result<u64, StoreError>;
+}
