@@ -1,0 +1,163 @@
+// The operator's day: the queue by keyboard alone, with script off, with somebody else at the same lead.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { api, sendLead, signedIn, startBrowser, startServer } from "./rig.mjs";
+
+const MESSAGE = "Please send prices for a team, we would like to compare offers this year.";
+const lead = (name, more = {}) => ({
+  name,
+  email: `${name.toLowerCase().replaceAll(" ", ".")}@stacklane.co`,
+  company: "Stacklane",
+  message: MESSAGE,
+  ...more,
+});
+
+let server, browser;
+before(async () => {
+  server = await startServer();
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser?.close();
+  assert.equal(await server?.stop(), 0);
+});
+
+const names = (page) => page.locator(".rows .who b").allTextContents();
+const shown = (page) => page.locator("#detail h2").first();
+async function stateOf(id, state) {
+  for (;;) {
+    const found = await api(server, "GET", `/leads/${id}`);
+    if (found.state === state) return found;
+    assert.equal(found.state, "in_review", "decided otherwise");
+  }
+}
+
+test("the whole review by keyboard alone", async () => {
+  const ids = {};
+  for (const name of ["Key One", "Key Two", "Key Three", "Key Four"]) ids[name] = await sendLead(server, lead(name));
+  const page = await signedIn(browser, server);
+  assert.deepEqual((await names(page)).slice(0, 4), ["Key Four", "Key Three", "Key Two", "Key One"]);
+  await page.keyboard.press("j");
+  await shown(page).filter({ hasText: "Key Three" }).waitFor();
+  await page.keyboard.press("k");
+  await shown(page).filter({ hasText: "Key Four" }).waitFor();
+  await page.keyboard.press("?");
+  await page.locator("dialog[open]").waitFor();
+  await page.keyboard.press("Escape");
+
+  // Approved, and the next lead is there by itself.
+  await page.keyboard.press("a");
+  await shown(page).filter({ hasText: "Key Three" }).waitFor();
+  // Rejected, and taken back: the lead is open again.
+  await page.keyboard.press("r");
+  await shown(page).filter({ hasText: "Key Two" }).waitFor();
+  await page.locator(".notice", { hasText: "Rejected Key Three" }).waitFor();
+  await page.keyboard.press("u");
+  await shown(page).filter({ hasText: "Key Three" }).waitFor();
+
+  // Two ticked, both rejected with one click.
+  await page.keyboard.press("j");
+  await shown(page).filter({ hasText: "Key Two" }).waitFor();
+  await page.keyboard.press("x");
+  assert.equal(await page.locator(".rows input:checked").count(), 1);
+  await page.keyboard.press("/");
+  await page.keyboard.type("Key O");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/q=Key\+O/);
+  assert.deepEqual(await names(page), ["Key One"]);
+  await page.keyboard.press("a");
+  await page.locator(".notice", { hasText: "Approved Key One" }).waitFor();
+
+  const approved = await stateOf(ids["Key Four"], "qualified");
+  assert.equal(approved.decision.outcome, "approved");
+  assert.equal((await stateOf(ids["Key One"], "qualified")).decision.by, "operator");
+  assert.equal((await api(server, "GET", `/leads/${ids["Key Three"]}`)).state, "in_review", "the undo was in time");
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("ticked leads are decided together, and taken back together", async () => {
+  const ids = [await sendLead(server, lead("Bulk One")), await sendLead(server, lead("Bulk Two"))];
+  const page = await signedIn(browser, server);
+  await page.goto("/dashboard/review?q=Bulk");
+  for (const box of await page.locator(".rows input").all()) await box.check();
+  await page.click(".bulk button[value=rejected]");
+  await page.locator(".notice", { hasText: "Rejected 2 leads" }).waitFor();
+  await page.click(".undo");
+  await shown(page).filter({ hasText: "Bulk" }).waitFor();
+  await page.goto("/dashboard/review?q=Bulk");
+  for (const box of await page.locator(".rows input").all()) await box.check();
+  await page.click(".bulk button[value=rejected]");
+  for (const id of ids) await stateOf(id, "rejected");
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("everything works with script off", async () => {
+  const id = await sendLead(server, lead("No Script"));
+  const page = await signedIn(browser, server, { javaScriptEnabled: false });
+  await page.goto("/dashboard/review?q=No+Script");
+  await page.fill("textarea[name=note]", "called them");
+  await page.click("#decide button[value=approved]");
+  await page.locator(".notice", { hasText: "Approved No Script" }).waitFor();
+  await page.click(".undo");
+  await shown(page).filter({ hasText: "No Script" }).waitFor();
+  await page.fill("textarea[name=note]", "called them twice");
+  await page.click("#decide button[value=approved]");
+  assert.equal((await stateOf(id, "qualified")).decision.note, "called them twice");
+  for (const path of ["leads?state=qualified&q=No", "inbound?status=received", "outbound?state=pending", "overview"]) {
+    const answer = await page.goto(`/dashboard/${path}`);
+    assert.equal(answer.status(), 200, path);
+  }
+  await page.goto("/dashboard/leads?q=No+Script");
+  await page.click("td.who a");
+  await page.locator("q.note", { hasText: "called them twice" }).waitFor();
+  await page.context().close();
+});
+
+test("a lead that has changed meanwhile is not decided, and what changed is told", async () => {
+  const id = await sendLead(server, lead("Change Ling", { plan: "small" }));
+  const page = await signedIn(browser, server);
+  await page.goto("/dashboard/review?q=Change");
+  await sendLead(server, lead("Change Ling", { plan: "big", message: `${MESSAGE} Soon.` }));
+  await page.click("#decide button[value=approved]");
+  await page.locator("h1", { hasText: "Not decided" }).waitFor();
+  const cells = await page.locator("section.notice td").allTextContents();
+  assert.deepEqual(cells, ["message", MESSAGE, `${MESSAGE} Soon.`, "plan", "small", "big"]);
+  assert.equal((await api(server, "GET", `/leads/${id}`)).state, "in_review");
+
+  // Another operator was faster.
+  await page.goto("/dashboard/review?q=Change");
+  await api(server, "POST", `/leads/${id}/decision`, { outcome: "rejected" });
+  await page.click("#decide button[value=approved]");
+  await page.locator("section.notice", { hasText: "It was rejected by admin@localhost" }).waitFor();
+
+  // A submission that arrives while the decision is held: told on the next page.
+  const held = await sendLead(server, lead("Held Back"));
+  await page.goto("/dashboard/review?q=Held");
+  await page.click("#decide button[value=approved]");
+  await page.locator(".notice", { hasText: "Approved Held Back" }).waitFor();
+  await sendLead(server, lead("Held Back", { plan: "big" }));
+  await page.locator(".notice[data-seconds]").waitFor({ state: "detached" });
+  for (let told = 0; told === 0; ) {
+    await page.goto("/dashboard/review");
+    told = await page.locator(".notice", { hasText: "Held Back was not decided" }).count();
+  }
+  assert.equal((await api(server, "GET", `/leads/${held}`)).state, "in_review");
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("who else is looking at a lead is shown", async () => {
+  await sendLead(server, lead("Shared View"));
+  const invited = await api(server, "POST", "/operators", { email: "second@example.com", role: "operator", password: "a long enough password" });
+  assert.equal(invited.role, "operator");
+  const first = await signedIn(browser, server);
+  const second = await signedIn(browser, server, {}, { admin_email: "second@example.com", admin_password: "a long enough password" });
+  await first.goto("/dashboard/review?q=Shared");
+  await second.goto("/dashboard/review?q=Shared");
+  await second.locator("#others", { hasText: "admin@localhost" }).waitFor();
+  await first.locator("#others", { hasText: "second@example.com" }).waitFor();
+  await first.context().close();
+  await second.context().close();
+});

@@ -1,0 +1,154 @@
+//! One's own account: the password, and the browsers in which one is signed in. And the page that an invitation leads to.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+use maud::{Markup, html};
+use zeroize::Zeroizing;
+
+use super::access::{Views, is_alive};
+use super::elements::{time, token};
+use super::fault::Fault;
+use super::forms::{EarlyForm, Form, Pairs};
+use super::login::session_cookie;
+use super::page::Place;
+use super::{Dashboard, page};
+use crate::accounts::{AccountError, Accounts};
+use crate::edge::RemoteAddr;
+use crate::reason::Reason;
+use crate::reply;
+
+const PATH: &str = "/dashboard/account";
+
+impl From<AccountError> for Fault {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NotFound => Fault::NotFound("operator or token"),
+            AccountError::Store(error) => error.into(),
+            AccountError::Unread(error) => {
+                tracing::error!(%error, "a change of an account is stored but could not be read back");
+                Fault::Internal
+            }
+            refused => Fault::Unusable(format!("Sorry: {refused}.")),
+        }
+    }
+}
+
+pub(super) async fn show(State(dashboard): State<Arc<Dashboard>>, Views(visitor): Views) -> Result<Response, Fault> {
+    let now = dashboard.clock.now();
+    let mut sessions = dashboard.store.sessions(visitor.id()).await?;
+    sessions.retain(|session| is_alive(session, now));
+    let main = html! {
+        main.narrow id="main" {
+            h1 { "Your account" }
+            p.facts { (visitor.operator.email) " · " (visitor.operator.role.as_str()) }
+            section { h2 { "Change your password" }
+                form.stack method="post" action={ (PATH) "/password" } {
+                    (token(&visitor))
+                    input type="text" name="email" autocomplete="username" value=(visitor.operator.email) hidden aria-label="Email";
+                    label { span { "Present password" } input type="password" name="present" autocomplete="current-password" required; }
+                    (new_password())
+                    div { button.primary { "Change it, and sign out everywhere else" } }
+                }
+            }
+            section { h2 { "Where you are signed in" }
+                div.scroll { table {
+                    thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
+                    tbody { @for session in &sessions { tr {
+                        td { (session.user_agent) @if session.id == visitor.session.id { " " b { "(this one)" } } }
+                        td { (session.remote_addr) }
+                        td { (time(session.created_at, now)) }
+                        td { (time(session.seen_at, now)) }
+                        td { @if session.id != visitor.session.id {
+                            form method="post" action={ (PATH) "/sessions" } { (token(&visitor)) input type="hidden" name="session" value=(session.id); button { "End" } }
+                        } }
+                    } } }
+                } }
+            }
+        }
+    };
+    Ok(dashboard.show(&visitor, Place::Account, "Your account", &main).await?)
+}
+
+fn new_password() -> Markup {
+    let (least, most) = (Accounts::PASSWORD_CHARS.start(), Accounts::PASSWORD_CHARS.end());
+    html! {
+        label { span { "New password, at least " (least) " characters" }
+            input type="password" name="password" autocomplete="new-password" required minlength=(least) maxlength=(most);
+        }
+        label { span { "The same again" } input type="password" name="again" autocomplete="new-password" required; }
+    }
+}
+
+fn read_new_password(form: &Pairs) -> Result<Zeroizing<String>, Fault> {
+    let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
+    if !Accounts::PASSWORD_CHARS.contains(&password.chars().count()) {
+        let (least, most) = (Accounts::PASSWORD_CHARS.start(), Accounts::PASSWORD_CHARS.end());
+        return Err(Fault::Unusable(format!("A password has {least} to {most} characters.")));
+    }
+    if form.exact("again") != Some(password.as_str()) {
+        return Err(Fault::Unusable("The two new passwords are not the same.".to_owned()));
+    }
+    Ok(password)
+}
+
+pub(super) async fn change_password(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let password = read_new_password(&form)?;
+    dashboard.prove_password(&visitor, &form, "present").await?;
+    dashboard.accounts.change_operator(visitor.actor(), visitor.id(), None, None, Some(password)).await?;
+    dashboard.store.close_sessions(visitor.id(), None, Some(visitor.session.id), None).await?;
+    Ok(reply::see_other(PATH))
+}
+
+pub(super) async fn end_session(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let session = form.parsed("session").ok_or(Fault::NotFound("session"))?;
+    let audit = dashboard.audit(visitor.workspace_id(), visitor.id(), "session.close", session);
+    dashboard.store.close_sessions(visitor.id(), Some(session), None, Some(audit)).await?;
+    Ok(reply::see_other(PATH))
+}
+
+pub(super) async fn invitation(Path(invitation): Path<String>) -> Response {
+    let body = html! {
+        main.lonely id="main" {
+            h1 { "Welcome to AgentFlow" }
+            p { "Choose the password that you will sign in with." }
+            form method="post" action={ "/dashboard/invitation/" (invitation) } { (new_password()) button.primary { "Set the password and sign in" } }
+        }
+    };
+    reply::html(page::bare("Invitation", &body))
+}
+
+pub(super) async fn accept_invitation(
+    State(dashboard): State<Arc<Dashboard>>,
+    Extension(RemoteAddr(remote)): Extension<RemoteAddr>,
+    Path(invitation): Path<String>,
+    headers: HeaderMap,
+    EarlyForm(form): EarlyForm,
+) -> Result<Response, Fault> {
+    let password = read_new_password(&form)?;
+    let operator = match dashboard.accounts.accept_invitation(&invitation, password).await {
+        Ok(operator) => operator,
+        Err(AccountError::NotInvited) => {
+            let body = html! { main.lonely id="main" { h1 { "Not valid" } p { "This invitation was used or replaced, or its time is over. Ask for a new one." } } };
+            return Ok(reply::html_problem(Some(Reason::NotFound), page::bare("Invitation", &body)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    dashboard.store.close_sessions(operator.id, None, None, None).await?;
+    let token = dashboard.open_session(&operator, remote, &headers).await?;
+    let mut response = reply::see_other("/dashboard/review");
+    response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
+    Ok(response)
+}

@@ -1,0 +1,206 @@
+//! Settings: operators with their roles, and API tokens.
+
+use std::sync::Arc;
+
+use agentflow_events::OperatorId;
+use agentflow_lead::Email;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::Dashboard;
+use super::access::{Administers, Visitor};
+use super::elements::{badge, time, token, utc};
+use super::fault::Fault;
+use super::forms::{Form, Pairs};
+use super::settings::{Tab, once};
+use crate::accounts::{Credential, Invited};
+use crate::id::TokenId;
+use crate::record::Role;
+use crate::reply;
+
+const OPERATORS: &str = "/dashboard/settings/operators";
+const TOKENS: &str = "/dashboard/settings/tokens";
+const ROLES: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
+
+fn role_select(chosen: Role) -> Markup {
+    html! {
+        select name="role" aria-label="Role" { @for role in ROLES { option value=(role.as_str()) selected[role == chosen] { (role.as_str()) } } }
+    }
+}
+
+fn read_role(form: &Pairs) -> Result<Role, Fault> {
+    let named = ROLES.into_iter().find(|role| form.text("role") == Some(role.as_str()));
+    named.ok_or_else(|| Fault::Unusable("A role is viewer, operator or admin.".to_owned()))
+}
+
+pub(super) async fn operators(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+) -> Result<Response, Fault> {
+    dashboard.show_operators(&visitor, &html! {}).await
+}
+
+impl Dashboard {
+    async fn show_operators(&self, visitor: &Visitor, news: &Markup) -> Result<Response, Fault> {
+        let people = self.accounts.operators(visitor.workspace_id()).await?;
+        let now = self.clock.now();
+        let body = html! {
+            (news)
+            div.scroll { table {
+                thead { tr { th { "Email" } th { "Role" } th { "Since" } th { "Sign-in" } th { span.hidden { "Actions" } } } }
+                tbody { @for person in &people { tr {
+                    td { (person.email) @if person.id == visitor.id() { " " b { "(you)" } } }
+                    td {
+                        form.inline method="post" action={ (OPERATORS) "/" (person.id) } { (token(visitor)) (role_select(person.role)) button { "Set" } }
+                    }
+                    td { (time(person.created_at, now)) }
+                    td {
+                        @if let Some(until) = person.invited_until { (badge("wait", "invited")) " until " (utc(until)) }
+                        @else if person.password_hash.is_empty() { (badge("bad", "no password")) }
+                        @else { (badge("good", "password")) }
+                    }
+                    td { div.buttons {
+                        form method="post" action={ (OPERATORS) "/" (person.id) "/invite" } { (token(visitor)) button { "New invitation" } }
+                        @if person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/delete" } { (token(visitor)) button.bad { "Delete" } } }
+                    } }
+                } } }
+            } }
+            section { h2 { "Invite somebody" }
+                form.stack method="post" action=(OPERATORS) {
+                    (token(visitor))
+                    label { span { "Email" } input type="email" name="email" required; }
+                    label { span { "Role" } (role_select(Role::Operator)) }
+                    p.hint { "Viewers read. Operators read and decide. Admins may do everything, and see secrets." }
+                    div { button.primary { "Make an invitation" } }
+                }
+            }
+        };
+        self.show_settings(visitor, Tab::Operators, &body).await
+    }
+
+    async fn show_invitation(&self, visitor: &Visitor, email: &str, invited: &Invited) -> Result<Response, Fault> {
+        let link = format!("{}/dashboard/invitation/{}", self.base_url, invited.text.as_str());
+        let news = once(
+            &format!("The invitation for {email}. Hand it over on a channel that you trust; it works once, until {}.", utc(invited.expires_at)),
+            &link,
+        );
+        self.show_operators(visitor, &news).await
+    }
+}
+
+pub(super) async fn invite(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let email = form.text("email").and_then(|text| Email::parse(text).ok());
+    let email = email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
+    let role = read_role(&form)?;
+    let (_, invited) =
+        dashboard.accounts.create_operator(visitor.actor(), email.clone(), role, Credential::Invitation).await?;
+    let invited = invited.ok_or(Fault::Internal)?;
+    dashboard.show_invitation(&visitor, &email, &invited).await
+}
+
+fn operator_id(text: &str) -> Result<OperatorId, Fault> {
+    text.parse().map_err(|_| Fault::NotFound("operator"))
+}
+
+pub(super) async fn change_role(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Path(operator): Path<String>,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let role = read_role(&form)?;
+    dashboard
+        .accounts
+        .change_operator(visitor.actor(), operator_id(&operator)?, None, Some(role), None)
+        .await?;
+    Ok(reply::see_other(OPERATORS))
+}
+
+pub(super) async fn invite_again(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Path(operator): Path<String>,
+    Form(_): Form,
+) -> Result<Response, Fault> {
+    let id = operator_id(&operator)?;
+    let person = dashboard.accounts.operator(visitor.workspace_id(), id).await?;
+    let invited = dashboard.accounts.invite(visitor.actor(), id).await?;
+    dashboard.show_invitation(&visitor, &person.email, &invited).await
+}
+
+pub(super) async fn delete_operator(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Path(operator): Path<String>,
+    Form(_): Form,
+) -> Result<Response, Fault> {
+    let id = operator_id(&operator)?;
+    dashboard.accounts.delete_operator(visitor.actor(), id).await?;
+    // Sessions of nobody open nothing; they need not stay.
+    dashboard.store.close_sessions(id, None, None, None).await?;
+    Ok(reply::see_other(OPERATORS))
+}
+
+pub(super) async fn tokens(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+) -> Result<Response, Fault> {
+    dashboard.show_tokens(&visitor, &html! {}).await
+}
+
+impl Dashboard {
+    async fn show_tokens(&self, visitor: &Visitor, news: &Markup) -> Result<Response, Fault> {
+        let tokens = self.accounts.tokens(visitor.workspace_id()).await?;
+        let now = self.clock.now();
+        let body = html! {
+            (news)
+            div.scroll { table {
+                thead { tr { th { "Name" } th { "Role" } th { "Made" } th { "Last used" } th { span.hidden { "Actions" } } } }
+                tbody { @for one in &tokens { tr {
+                    td { (one.name) }
+                    td { (one.role.as_str()) }
+                    td { (time(one.created_at, now)) }
+                    td { @match one.last_used_at { Some(at) => (time(at, now)), None => "never" } }
+                    td { form method="post" action={ (TOKENS) "/" (one.id) "/delete" } { (token(visitor)) button.bad { "Revoke" } } }
+                } } }
+            } }
+            section { h2 { "Make a token" }
+                form.stack method="post" action=(TOKENS) {
+                    (token(visitor))
+                    label { span { "What it is for" } input name="name" required maxlength="100" placeholder="CRM import"; }
+                    label { span { "Role" } (role_select(Role::Viewer)) }
+                    div { button.primary { "Make it" } }
+                }
+            }
+        };
+        self.show_settings(visitor, Tab::Tokens, &body).await
+    }
+}
+
+pub(super) async fn create_token(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let name = form.text("name").filter(|name| name.chars().count() <= 100);
+    let name = name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
+    let role = read_role(&form)?;
+    let fresh = dashboard.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
+    dashboard.show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text)).await
+}
+
+pub(super) async fn delete_token(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Path(id): Path<String>,
+    Form(_): Form,
+) -> Result<Response, Fault> {
+    let id: TokenId = id.parse().map_err(|_| Fault::NotFound("token"))?;
+    dashboard.accounts.delete_token(visitor.actor(), id).await?;
+    Ok(reply::see_other(TOKENS))
+}
