@@ -19,8 +19,10 @@ pub mod rate;
 pub mod reason;
 pub mod record;
 pub mod telemetry;
+mod uses;
 pub mod vault;
 
+pub mod accounts;
 pub mod announce;
 pub mod api;
 pub mod deliver;
@@ -31,6 +33,7 @@ pub mod intake;
 pub mod qualify;
 pub mod reply;
 pub mod review;
+pub mod rotation;
 pub mod server;
 pub mod setup;
 pub mod store;

@@ -62,6 +62,7 @@ pub struct Server {
     edge: Edge,
     router: axum::Router,
     store: Arc<dyn Store>,
+    directory: Arc<Directory>,
     intake: Arc<Intake>,
     deliver: Arc<Deliver>,
     clock: Clock,
@@ -112,7 +113,7 @@ impl Server {
         );
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
-            directory,
+            directory: Arc::clone(&directory),
             deliver: Arc::clone(&deliver),
             review,
             vault,
@@ -130,6 +131,7 @@ impl Server {
             edge,
             router,
             store,
+            directory,
             intake,
             deliver,
             clock,
@@ -156,8 +158,8 @@ impl Server {
     /// # Errors
     /// The store failed; everything was stopped at once, and nothing was acknowledged that is not stored.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreFailed> {
-        let Self { listener, edge, router, store, intake, deliver, clock, .. } = self;
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&store), clock));
+        let Self { listener, edge, router, store, directory, intake, deliver, clock, .. } = self;
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&store), Arc::clone(&directory), clock));
         let served = tokio::select! {
             () = edge.serve(listener, router, shutdown) => Ok(()),
             why = store.failed() => Err(StoreFailed(why)),
@@ -167,17 +169,19 @@ impl Server {
         upkeep.await.ok();
         deliver.stop().await;
         intake.settle().await;
+        tell_uses(&directory).await;
         store.close().await;
         served
     }
 }
 
 /// Tends the store in small steps, so that nothing else waits long for one.
-async fn upkeep(store: Arc<dyn Store>, clock: Clock) {
+async fn upkeep(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) {
     let mut ticks = interval(Server::UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        tell_uses(&directory).await;
         loop {
             match store.upkeep(clock.now(), Server::REJECTED_LOG_KEPT).await {
                 Ok(true) => tokio::task::yield_now().await,
@@ -188,5 +192,11 @@ async fn upkeep(store: Arc<dyn Store>, clock: Clock) {
                 }
             }
         }
+    }
+}
+
+async fn tell_uses(directory: &Directory) {
+    if let Err(error) = directory.tell_uses().await {
+        tracing::warn!(%error, "the uses of secrets and tokens could not be stored; they are kept until they can be");
     }
 }

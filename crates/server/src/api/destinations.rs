@@ -27,6 +27,7 @@ struct DestinationJson {
     url: String,
     event_types: Vec<EventType>,
     enabled: bool,
+    paused: bool,
     disabled_reason: Option<DisabledReason>,
     created_at: Moment,
     failing_since: Option<Moment>,
@@ -39,6 +40,7 @@ impl From<Destination> for DestinationJson {
             url: destination.url,
             event_types: destination.event_types,
             enabled: destination.enabled,
+            paused: destination.paused,
             disabled_reason: destination.disabled_reason,
             created_at: destination.created_at,
             failing_since: destination.failing_since,
@@ -54,12 +56,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
     let page = params.page()?;
     let mut all = app.store.destinations(caller.workspace_id).await?;
     all.reverse();
-    let begin =
-        page.cursor.map_or(0, |cursor| usize::try_from(cursor.0).unwrap_or(usize::MAX)).min(all.len());
-    let end = all.len().min(begin + page.limit);
-    let next_cursor = (end < all.len()).then(|| crate::store::Cursor(i64::try_from(end).unwrap_or(i64::MAX)));
-    let items = all.drain(begin..end).collect();
-    Ok(reply::ok(PageJson::new(Page { items, next_cursor }, DestinationJson::from)))
+    Ok(reply::ok(PageJson::new(Page::of_all(all, page), DestinationJson::from)))
 }
 
 pub(super) async fn one(
@@ -102,6 +99,7 @@ pub(super) async fn create(
         url,
         event_types,
         enabled: enabled.unwrap_or(true),
+        paused: false,
         disabled_reason: None,
         created_at,
         failing_since: None,
@@ -125,6 +123,7 @@ pub(super) async fn change(
         url: url.and_then(|url| check_url(&app, &mut form, url)),
         event_types: event_types.and_then(|names| check_types(&mut form, &names)),
         enabled: form.optional("enabled", "true or false"),
+        paused: form.optional("paused", "true or false"),
     };
     // A destination that is not there is told before the fields' errors are.
     find(&app, &caller, &destination).await?;
@@ -151,7 +150,41 @@ pub(super) async fn delete(
     Ok(reply::no_content())
 }
 
-/// Sends a sample event at once and answers what came of it. Nothing of it is stored.
+/// Events wait from then on. Attempts under way finish.
+pub(super) async fn pause(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    Named(destination): Named,
+    form: Form,
+) -> Reply {
+    form.finish()?;
+    rest(&app, &caller, &destination, true).await
+}
+
+/// What waits is sent, each after its own schedule.
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    Named(destination): Named,
+    form: Form,
+) -> Reply {
+    form.finish()?;
+    rest(&app, &caller, &destination, false).await
+}
+
+async fn rest(app: &App, caller: &Caller, destination: &str, paused: bool) -> Reply {
+    let destination_id: DestinationId = id(destination, "destination")?;
+    let action = if paused { "destination.pause" } else { "destination.resume" };
+    let change = DestinationChange { paused: Some(paused), ..DestinationChange::default() };
+    let audit = app.audit(caller, action, destination_id);
+    let changed = app.store.change_destination(destination_id, change, audit).await?;
+    let changed = changed.ok_or_else(|| not_found("destination"))?;
+    app.deliver.wake();
+    Ok(reply::ok(DestinationJson::from(changed)))
+}
+
+/// Sends a sample event at once and answers what came of it. Nothing of it is stored. A destination that the server had disabled
+/// is enabled again by a sample that is delivered.
 pub(super) async fn test(
     State(app): State<Arc<App>>,
     Decides(caller): Decides,
@@ -161,6 +194,7 @@ pub(super) async fn test(
     #[derive(Serialize)]
     struct TestJson {
         delivered: bool,
+        enabled: bool,
         event_id: EventId,
         attempt: AttemptJson,
     }
@@ -171,7 +205,23 @@ pub(super) async fn test(
     let event_id = event.id;
     let attempt = app.deliver.send_test(&destination, event).await;
     let delivered = attempt.error.is_none();
-    Ok(reply::ok(TestJson { delivered, event_id, attempt: attempt.into() }))
+    let enabled =
+        if delivered { enable_after_test(&app, &caller, &destination).await? } else { destination.enabled };
+    Ok(reply::ok(TestJson { delivered, enabled, event_id, attempt: attempt.into() }))
+}
+
+/// Enables what the server has disabled and somebody now reached; what an operator disabled stays so. Answers whether it is enabled.
+async fn enable_after_test(app: &App, caller: &Caller, tested: &Destination) -> Result<bool, Problem> {
+    let _one_at_a_time = app.changing.lock().await;
+    let present = find(app, caller, &tested.id.to_string()).await?;
+    if present.enabled || present.disabled_reason.is_none() || present.url != tested.url {
+        return Ok(present.enabled);
+    }
+    let change = DestinationChange { enabled: Some(true), ..DestinationChange::default() };
+    let audit = app.audit(caller, "destination.enable_by_test", tested.id);
+    let changed = app.store.change_destination(tested.id, change, audit).await?;
+    app.deliver.wake();
+    Ok(changed.is_some_and(|changed| changed.enabled))
 }
 
 fn check_url(app: &App, form: &mut Form, url: String) -> Option<String> {

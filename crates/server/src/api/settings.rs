@@ -54,6 +54,9 @@ fn apply(form: &mut Form, settings: &mut Settings) {
     if let Some(days) = form.optional("retention_days", "a whole number, or null") {
         settings.retention_days = days;
     }
+    if let Some(supersede) = form.optional("supersede_review_requests", "true or false") {
+        settings.supersede_review_requests = supersede;
+    }
     if let Some(scoring) = form.optional::<Value>("scoring", "an object") {
         match merged(&settings.scoring, scoring) {
             Some(rules) => settings.scoring = rules,
