@@ -8,10 +8,11 @@ use agentflow_signature::explain::Doctor;
 use agentflow_signature::{Inbound, InboundSecret, Outbound, OutboundSecret, Signer, Verifier};
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::id::EndpointId;
-use crate::record::{ApiToken, SecretDirection, SecretRow, Settings};
+use crate::id::{EndpointId, SecretId, TokenId};
+use crate::record::{ApiToken, SecretDirection, SecretRow, SecretUses, Settings};
 use crate::store::{Store, StoreError};
-use crate::vault::{Vault, WrongKey};
+use crate::uses::Uses;
+use crate::vault::{Vault, VaultError};
 
 /// A workspace as requests and deliveries see it.
 pub struct LiveWorkspace {
@@ -21,18 +22,66 @@ pub struct LiveWorkspace {
     pub settings: Settings,
     /// Verifies leads; holds every inbound secret that was valid when the directory was read.
     pub verifier: Verifier<Inbound>,
-    /// When each of the verifier's secrets ends, in its order.
-    inbound_expiries: Vec<Option<Moment>>,
+    /// The verifier's secrets, in its order.
+    inbound: Vec<LiveSecret>,
     /// Says why a lead's signature is refused.
     pub doctor: Doctor<Inbound>,
-    /// Signs events.
-    pub signer: Signer<Outbound>,
+    /// Sign events, each in its time; the oldest first.
+    outbound: Vec<LiveSigner>,
+}
+
+struct LiveSecret {
+    id: SecretId,
+    expires_at: Option<Moment>,
+    uses: Arc<Uses>,
+}
+
+struct LiveSigner {
+    active_from: Moment,
+    expires_at: Option<Moment>,
+    signer: Signer<Outbound>,
+}
+
+/// What an event is signed with at one moment.
+#[derive(Clone, Copy)]
+pub struct Signers<'a> {
+    all: &'a [LiveSigner],
+    present: usize,
+    now: Moment,
+}
+
+impl<'a> Signers<'a> {
+    /// The present secret's.
+    pub fn present(&self) -> &'a Signer<Outbound> {
+        &self.all[self.present].signer
+    }
+
+    /// Those of secrets that the present one has replaced and whose overlap is not over, the youngest first.
+    pub fn replaced(self) -> impl Iterator<Item = &'a Signer<Outbound>> {
+        let overlaps = move |known: &&LiveSigner| known.expires_at.is_none_or(|end| self.now < end);
+        self.all[..self.present].iter().rev().filter(overlaps).map(|known| &known.signer)
+    }
 }
 
 impl LiveWorkspace {
     /// Whether the verifier's secret with this index is still valid.
     pub fn secret_is_valid(&self, index: usize, now: Moment) -> bool {
-        self.inbound_expiries.get(index).is_some_and(|expiry| expiry.is_none_or(|end| now < end))
+        self.inbound.get(index).is_some_and(|secret| secret.expires_at.is_none_or(|end| now < end))
+    }
+
+    /// Counts a use of the verifier's secret with this index, while there are several.
+    pub fn note_use(&self, index: usize, now: Moment) {
+        if let [_, _, ..] = self.inbound.as_slice()
+            && let Some(secret) = self.inbound.get(index)
+        {
+            secret.uses.note(now);
+        }
+    }
+
+    /// What events are signed with.
+    pub fn signers(&self, now: Moment) -> Signers<'_> {
+        let active = self.outbound.iter().rposition(|known| known.active_from <= now);
+        Signers { all: &self.outbound, present: active.unwrap_or(0), now }
     }
 }
 
@@ -52,9 +101,11 @@ pub enum DirectoryError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The master key.
-    #[error(transparent)]
-    WrongKey(#[from] WrongKey),
+    /// The master key, or a value that it did not seal.
+    #[error(
+        "{0}; nothing was changed: give the right key (secrets.key_file, AGENTFLOW_SECRETS_KEY, or master.key in the data folder)"
+    )]
+    Vault(#[from] VaultError),
     /// A workspace lacks what it was founded with.
     #[error("the workspace {0} has no {1}")]
     Incomplete(WorkspaceId, &'static str),
@@ -63,8 +114,13 @@ pub enum DirectoryError {
 #[derive(Default)]
 struct Snapshot {
     endpoints: HashMap<[u8; 32], LiveEndpoint>,
-    tokens: HashMap<[u8; 32], ApiToken>,
+    tokens: HashMap<[u8; 32], LiveToken>,
     workspaces: HashMap<WorkspaceId, Arc<LiveWorkspace>>,
+}
+
+struct LiveToken {
+    token: ApiToken,
+    uses: Arc<Uses>,
 }
 
 /// Finds workspaces, endpoints and tokens. Credentials are found by their hash, so a look-up's time tells nothing of them.
@@ -97,7 +153,7 @@ impl Directory {
         let secrets = self.store.secrets(now).await?;
         let mut fresh = Snapshot::default();
         for workspace in self.store.workspaces().await? {
-            let live = self.live(workspace.id, workspace.settings, &secrets)?;
+            let live = self.live(workspace.id, workspace.settings, &secrets, now)?;
             fresh.workspaces.insert(workspace.id, Arc::new(live));
         }
         for endpoint in self.store.endpoints().await? {
@@ -106,8 +162,12 @@ impl Directory {
                 fresh.endpoints.insert(endpoint.token_hash, live);
             }
         }
-        fresh.tokens =
-            self.store.tokens().await?.into_iter().map(|token| (token.token_hash, token)).collect();
+        let present = self.current();
+        for token in self.store.tokens().await? {
+            let known = present.tokens.get(&token.token_hash);
+            let uses = known.map(|known| Arc::clone(&known.uses)).unwrap_or_default();
+            fresh.tokens.insert(token.token_hash, LiveToken { token, uses });
+        }
         *self.snapshot.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(fresh);
         Ok(())
     }
@@ -117,17 +177,19 @@ impl Directory {
         id: WorkspaceId,
         settings: Settings,
         secrets: &[SecretRow],
+        now: Moment,
     ) -> Result<LiveWorkspace, DirectoryError> {
         let of = |direction| {
             let mut rows: Vec<&SecretRow> =
                 secrets.iter().filter(|row| row.workspace_id == id && row.direction == direction).collect();
-            // The present one first, then the youngest.
-            rows.sort_by_key(|row| (row.expires_at.is_some(), std::cmp::Reverse(row.created_at)));
+            rows.sort_by_key(|row| (row.active_from, row.expires_at.is_none(), row.id));
             rows
         };
         let text = |row: &SecretRow| self.vault.open(&row.id.to_string(), &row.secret);
 
-        let inbound = of(SecretDirection::Inbound);
+        let mut inbound = of(SecretDirection::Inbound);
+        // The youngest is tried first.
+        inbound.reverse();
         let mut receiving: Option<(Verifier<Inbound>, Doctor<Inbound>)> = None;
         for row in &inbound {
             let secret = InboundSecret::new(text(row)?.as_str())
@@ -138,20 +200,31 @@ impl Directory {
             });
         }
         let (verifier, doctor) = receiving.ok_or(DirectoryError::Incomplete(id, "inbound secret"))?;
-        let outbound = of(SecretDirection::Outbound)
-            .first()
-            .copied()
-            .ok_or(DirectoryError::Incomplete(id, "outbound secret"))?;
-        let outbound = OutboundSecret::new(text(outbound)?.as_str())
-            .map_err(|_| DirectoryError::Incomplete(id, "usable outbound secret"))?;
-        Ok(LiveWorkspace {
-            id,
-            settings,
-            verifier,
-            inbound_expiries: inbound.iter().map(|row| row.expires_at).collect(),
-            doctor: doctor.other_direction(&outbound),
-            signer: Signer::new(&outbound),
-        })
+        let mut outbound = Vec::new();
+        let mut doctor = doctor;
+        let rows = of(SecretDirection::Outbound);
+        let present = rows.iter().rposition(|row| row.active_from <= now).unwrap_or(0);
+        for (at, row) in rows.iter().enumerate() {
+            let secret = OutboundSecret::new(text(row)?.as_str())
+                .map_err(|_| DirectoryError::Incomplete(id, "usable outbound secret"))?;
+            let (active_from, expires_at) = (row.active_from, row.expires_at);
+            outbound.push(LiveSigner { active_from, expires_at, signer: Signer::new(&secret) });
+            if at == present {
+                doctor = doctor.other_direction(&secret);
+            }
+        }
+        if outbound.is_empty() {
+            return Err(DirectoryError::Incomplete(id, "outbound secret"));
+        }
+        let known = self.workspace(id);
+        let live = |row: &&SecretRow| {
+            let before =
+                known.as_ref().and_then(|known| known.inbound.iter().find(|secret| secret.id == row.id));
+            let uses = before.map(|secret| Arc::clone(&secret.uses)).unwrap_or_default();
+            LiveSecret { id: row.id, expires_at: row.expires_at, uses }
+        };
+        let inbound = inbound.iter().map(live).collect();
+        Ok(LiveWorkspace { id, settings, verifier, inbound, doctor, outbound })
     }
 
     /// The endpoint with this token.
@@ -161,7 +234,58 @@ impl Directory {
 
     /// The API token with this text.
     pub fn token(&self, text: &str) -> Option<ApiToken> {
-        self.current().tokens.get(&credential_hash(text)).cloned()
+        self.current().tokens.get(&credential_hash(text)).map(|known| known.token.clone())
+    }
+
+    /// The API token with this text, which is used now.
+    pub fn use_token(&self, text: &str, now: Moment) -> Option<ApiToken> {
+        let snapshot = self.current();
+        let known = snapshot.tokens.get(&credential_hash(text))?;
+        known.uses.note(now);
+        Some(known.token.clone())
+    }
+
+    /// Uses of a workspace's inbound secrets that the store has not been told of.
+    pub fn secret_uses(&self, workspace: WorkspaceId) -> HashMap<SecretId, (u64, Moment)> {
+        let live = self.workspace(workspace);
+        let secrets = live.iter().flat_map(|live| &live.inbound);
+        secrets.filter_map(|secret| Some((secret.id, secret.uses.seen()?))).collect()
+    }
+
+    /// When a workspace's tokens were used last, as far as the store has not been told.
+    pub fn token_uses(&self, workspace: WorkspaceId) -> HashMap<TokenId, Moment> {
+        let snapshot = self.current();
+        let tokens = snapshot.tokens.values().filter(|known| known.token.workspace_id == workspace);
+        tokens.filter_map(|known| Some((known.token.id, known.uses.seen()?.1))).collect()
+    }
+
+    /// Tells the store of all uses that it does not know.
+    ///
+    /// # Errors
+    /// The store does not take it; they are told next time.
+    pub async fn tell_uses(&self) -> Result<(), StoreError> {
+        let snapshot = self.current();
+        let (mut secrets, mut tokens, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+        for secret in snapshot.workspaces.values().flat_map(|live| &live.inbound) {
+            if let Some((more, last_used_at)) = secret.uses.take() {
+                secrets.push(SecretUses { id: secret.id, more, last_used_at });
+                taken.push((&secret.uses, more));
+            }
+        }
+        for known in snapshot.tokens.values() {
+            if let Some((more, last)) = known.uses.take() {
+                tokens.push((known.token.id, last));
+                taken.push((&known.uses, more));
+            }
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let told = self.store.note_uses(secrets, tokens).await;
+        if told.is_err() {
+            taken.iter().for_each(|(uses, more)| uses.give_back(*more));
+        }
+        told
     }
 
     /// The workspace with this id.

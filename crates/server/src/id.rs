@@ -34,6 +34,8 @@ kinds! {
     SessionKind, SessionId = "ses";
     /// One row of the audit log.
     AuditKind, AuditId = "aud";
+    /// One row of the operational log.
+    OperationRowKind, OperationId = "opl";
 }
 
 /// A fresh id: `now` to the millisecond and 74 random bits.

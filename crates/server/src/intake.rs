@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentflow_events::{DecidedBy, Decision, LeadId, Moment, WorkspaceId};
+use agentflow_events::{DecidedBy, Decision, EventType, LeadId, Moment, WorkspaceId};
 use agentflow_lead::{ParseError, Submission, Violation};
 use agentflow_signature::{Inbound, Verified};
 use bytes::Bytes;
@@ -30,6 +30,9 @@ use crate::telemetry::Metrics;
 pub trait Dispatch: Send + Sync + 'static {
     /// Takes deliveries that this process has claimed.
     fn dispatch(&self, deliveries: Vec<DueDelivery>);
+
+    /// Looks in the store again before it makes deliveries of this lead's event that it holds and has not begun.
+    fn reconsider(&self, _lead: LeadId, _event_type: EventType) {}
 }
 
 /// A request for a known endpoint, its body within the limit.
@@ -410,6 +413,7 @@ fn verify<'a>(
         let detail = "The signature was made with a secret that has been replaced and whose overlap is over; sign with the new one.";
         return Err(Refusal::new(Reason::InvalidSignature, detail));
     }
+    workspace.note_use(verified.secret_index(), now);
     Ok(verified)
 }
 

@@ -19,20 +19,26 @@ pub mod rate;
 pub mod reason;
 pub mod record;
 pub mod telemetry;
+mod uses;
 pub mod vault;
 
+pub mod accounts;
 pub mod announce;
 pub mod api;
 pub mod dashboard;
 pub mod deliver;
+pub mod destinations;
 pub mod directory;
 pub mod edge;
 pub mod explainer;
 pub mod intake;
+pub mod management;
 pub mod qualify;
 pub mod reply;
 pub mod review;
+pub mod rotation;
 pub mod server;
+pub mod settings;
 pub mod setup;
 pub mod store;
 

@@ -4,12 +4,13 @@
 //! `init` on a folder that exists.
 
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentflow_server::clock::Clock;
 use agentflow_server::config::{self, Config, Flags};
 use agentflow_server::server::Server;
-use agentflow_server::setup::{self, FirstStart};
+use agentflow_server::setup::{self, FirstStart, SetupError};
 use agentflow_server::telemetry::log_to_stderr;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +41,12 @@ enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Encrypts the stored secrets anew under another master key; no server may run meanwhile
+    Rekey {
+        /// File of the new key, made where there is none [default: a fresh key in the data folder]
+        #[arg(long, value_name = "FILE")]
+        new_key_file: Option<PathBuf>,
     },
 }
 
@@ -82,6 +89,7 @@ fn run() -> Result<(), Failure> {
     runtime.block_on(async {
         match arguments.command {
             Some(Command::Init { json }) => init(config, json).await,
+            Some(Command::Rekey { new_key_file }) => rekey(config, new_key_file.as_deref()).await,
             None => serve(config).await,
         }
     })
@@ -146,6 +154,21 @@ async fn init(config: Config, json: bool) -> Result<(), Failure> {
         if json { first_start.to_json() + "\n" } else { first_start.to_text(setup::is_self_signed(&config)) };
     print(&text).map_err(Failure::start)?;
     FirstStart::told(&config.data_dir).map_err(Failure::start)
+}
+
+async fn rekey(config: Config, new_key_file: Option<&Path>) -> Result<(), Failure> {
+    let done = setup::rekey(&config, new_key_file).await.map_err(|fault| match fault {
+        SetupError::NewKeyUnnamed | SetupError::SameKey(_) => Failure::usage(fault),
+        fault => Failure::start(fault),
+    })?;
+    let (count, from, to, path) = (done.count, done.from, done.to, done.key_path.display());
+    let mut text = format!(
+        "{count} values were encrypted under {from}, and are under {to} now; that key is in {path}\n"
+    );
+    if done.must_be_named {
+        text.push_str("name it with secrets.key_file before the next start\n");
+    }
+    print(&text).map_err(Failure::start)
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use agentflow_events::{DecidedBy, Decision, LeadId, OperatorId, Outcome, WorkspaceId};
+use agentflow_events::{DecidedBy, Decision, EventType, LeadId, OperatorId, Outcome, WorkspaceId};
 
 use crate::announce;
 use crate::clock::Clock;
-use crate::id::mint;
 use crate::intake::Dispatch;
 use crate::qualify;
-use crate::record::{AuditRow, DecisionRecord, Lead, LeadState};
+use crate::record::{Actor, AuditRow, DecisionRecord, Lead, LeadState};
 use crate::store::{Basis, Decide, Decided, LeadWrite, Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -100,6 +99,7 @@ impl Review {
                     if let Some(record) = &decided.decision {
                         self.metrics.event(announce::event_type(record.decision.outcome));
                     }
+                    self.dispatch.reconsider(decided.id, EventType::LeadReviewRequested);
                     self.dispatch.dispatch(deliveries);
                     return Ok(decided);
                 }
@@ -128,14 +128,8 @@ impl Review {
         lead.decision = Some(DecisionRecord { decision: decision.clone(), decided_at: now });
         let event =
             lead.scored.as_ref().map(|scored| announce::event(&lead, &scored.qualification, decision, now));
-        let audit = AuditRow {
-            id: mint(now),
-            workspace_id: judgement.workspace_id,
-            at: now,
-            operator_id: judgement.operator_id,
-            action: action.to_owned(),
-            subject: lead.id.to_string(),
-        };
+        let actor = Actor { workspace_id: judgement.workspace_id, operator_id: judgement.operator_id };
+        let audit = AuditRow::new(actor, now, action, lead.id);
         Decide { write: LeadWrite { basis, lead, event }, audit }
     }
 }

@@ -21,6 +21,7 @@ use crate::directory::{Directory, DirectoryError};
 use crate::edge::{self, Edge};
 use crate::intake::{Dispatch, Intake};
 use crate::qualify::rules::Rules;
+use crate::management::Management;
 use crate::review::Review;
 use crate::setup::{self, FirstStart, SetupError};
 use crate::store::Store;
@@ -63,6 +64,7 @@ pub struct Server {
     edge: Edge,
     router: axum::Router,
     store: Arc<dyn Store>,
+    directory: Arc<Directory>,
     intake: Arc<Intake>,
     dashboard: Arc<Dashboard>,
     deliver: Arc<Deliver>,
@@ -113,20 +115,22 @@ impl Server {
             &config.limits,
             Arc::clone(&metrics),
         );
+        let management = Management::new(&store, &directory, &deliver, &vault, &clock);
         let dashboard = Dashboard::new(dashboard::Parts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
             deliver: Arc::clone(&deliver),
             review: Arc::clone(&review),
+            management: Arc::clone(&management),
             clock: clock.clone(),
             base_url: base_url.clone(),
         });
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
-            directory,
+            directory: Arc::clone(&directory),
             deliver: Arc::clone(&deliver),
             review,
-            vault,
+            management,
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             base_url: base_url.clone(),
@@ -141,6 +145,7 @@ impl Server {
             edge,
             router,
             store,
+            directory,
             intake,
             dashboard,
             deliver,
@@ -168,7 +173,7 @@ impl Server {
     /// # Errors
     /// The store failed; everything was stopped at once, and nothing was acknowledged that is not stored.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreFailed> {
-        let Self { listener, edge, router, store, intake, dashboard, deliver, clock, .. } = self;
+        let Self { listener, edge, router, store, directory, intake, dashboard, deliver, clock, .. } = self;
         let closing = tokio::spawn({
             let (shutdown, dashboard) = (shutdown.clone(), Arc::clone(&dashboard));
             async move {
@@ -176,7 +181,7 @@ impl Server {
                 dashboard.close();
             }
         });
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&store), clock));
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&store), Arc::clone(&directory), clock));
         let served = tokio::select! {
             () = edge.serve(listener, router, shutdown) => Ok(()),
             why = store.failed() => Err(StoreFailed(why)),
@@ -189,17 +194,19 @@ impl Server {
         dashboard.settle().await;
         deliver.stop().await;
         intake.settle().await;
+        tell_uses(&directory).await;
         store.close().await;
         served
     }
 }
 
 /// Tends the store in small steps, so that nothing else waits long for one.
-async fn upkeep(store: Arc<dyn Store>, clock: Clock) {
+async fn upkeep(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) {
     let mut ticks = interval(Server::UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        tell_uses(&directory).await;
         loop {
             match store.upkeep(clock.now(), Server::REJECTED_LOG_KEPT).await {
                 Ok(true) => tokio::task::yield_now().await,
@@ -210,5 +217,11 @@ async fn upkeep(store: Arc<dyn Store>, clock: Clock) {
                 }
             }
         }
+    }
+}
+
+async fn tell_uses(directory: &Directory) {
+    if let Err(error) = directory.tell_uses().await {
+        tracing::warn!(%error, "the uses of secrets and tokens could not be stored; they are kept until they can be");
     }
 }

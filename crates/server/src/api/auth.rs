@@ -7,17 +7,13 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::{App, OperatorId, WorkspaceId};
+use super::App;
 use crate::reason::Reason;
-use crate::record::Role;
+use crate::record::{Actor, Role};
 use crate::reply::Problem;
 
 /// The operator that a valid token acts for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    pub(super) workspace_id: WorkspaceId,
-    pub(super) operator_id: OperatorId,
-}
+pub(super) type Caller = Actor;
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident = $role:expr;)*) => {$(
@@ -47,8 +43,8 @@ fn authorise(app: &App, headers: &HeaderMap, needed: Role) -> Result<Caller, Pro
     let text = bearer(headers).ok_or_else(|| {
         Problem::new(Reason::Unauthorized, "Send one `Authorization: Bearer` header with an API token.")
     })?;
-    let token = app.directory.token(text).ok_or_else(|| {
-        Problem::new(Reason::Unauthorized, "This API token is not known; it may have been replaced.")
+    let token = app.directory.use_token(text, app.clock.now()).ok_or_else(|| {
+        Problem::new(Reason::Unauthorized, "This API token is not known; it may have been deleted.")
     })?;
     if token.role < needed {
         let detail =

@@ -12,7 +12,7 @@ use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};
 use crate::id::{DeliveryId, DestinationId};
-use crate::record::{Attempt, AuditRow, Delivery, DeliveryState};
+use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, StateReason};
 use crate::reply::{self, Problem};
 use crate::store::{DeliveryFilter, ResendFilter};
 
@@ -24,6 +24,7 @@ struct DeliveryJson {
     lead_id: LeadId,
     destination_id: DestinationId,
     state: DeliveryState,
+    state_reason: Option<StateReason>,
     created_at: Moment,
     next_attempt_at: Option<Moment>,
     /// Lists leave them out.
@@ -57,6 +58,7 @@ impl DeliveryJson {
             lead_id: delivery.lead_id,
             destination_id: delivery.destination_id,
             state: delivery.state,
+            state_reason: delivery.state_reason,
             created_at: delivery.created_at,
             next_attempt_at: delivery.next_attempt_at,
             attempts: None,
@@ -93,6 +95,58 @@ async fn find(app: &App, caller: &Caller, delivery: &str) -> Result<Delivery, Pr
     app.store.delivery(caller.workspace_id, delivery_id).await?.ok_or_else(|| not_found("delivery"))
 }
 
+#[derive(Serialize)]
+struct CountJson {
+    count: u64,
+    dry_run: bool,
+}
+
+pub(super) async fn cancel_one(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    Named(delivery): Named,
+    form: Form,
+) -> Reply {
+    form.finish()?;
+    let found = find(&app, &caller, &delivery).await?;
+    let audit = app.audit(&caller, "delivery.cancel", found.id);
+    if cancel(&app, &caller, ResendFilter::One(found.id), Some(audit)).await? == 0 {
+        let detail = format!("The delivery is {}; only pending ones can be cancelled.", found.state.as_str());
+        return Err(bad(detail));
+    }
+    Ok(reply::ok(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
+}
+
+pub(super) async fn cancel_matching(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    mut form: Form,
+) -> Reply {
+    let filter = DeliveryFilter {
+        state: None,
+        destination: word(&mut form, "destination", "a destination's id", |text| text.parse().ok()),
+        event: None,
+        event_type: word(&mut form, "event_type", TYPES, |text| text.parse().ok()),
+    };
+    let dry_run: Option<bool> = form.optional("dry_run", "true or false");
+    form.finish()?;
+    let dry_run = dry_run.unwrap_or(false);
+    let audit = (!dry_run).then(|| app.audit(&caller, "deliveries.cancel", ""));
+    let count = cancel(&app, &caller, ResendFilter::Matching(filter), audit).await?;
+    Ok(reply::ok(CountJson { count, dry_run }))
+}
+
+async fn cancel(
+    app: &App,
+    caller: &Caller,
+    filter: ResendFilter,
+    audit: Option<AuditRow>,
+) -> Result<u64, Problem> {
+    let cancelled = app.store.cancel(caller.workspace_id, filter, audit).await?;
+    app.deliver.give_back(&cancelled.claimed);
+    Ok(cancelled.count)
+}
+
 pub(super) async fn resend_one(
     State(app): State<Arc<App>>,
     Decides(caller): Decides,
@@ -113,11 +167,6 @@ pub(super) async fn resend_matching(
     Decides(caller): Decides,
     mut form: Form,
 ) -> Reply {
-    #[derive(Serialize)]
-    struct CountJson {
-        count: u64,
-        dry_run: bool,
-    }
     let filter = DeliveryFilter {
         state: word(&mut form, "state", STATES, DeliveryState::from_name),
         destination: word(&mut form, "destination", "a destination's id", |text| text.parse().ok()),

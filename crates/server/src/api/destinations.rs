@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use agentflow_events::{
-    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventId, EventType, Fields,
-    LeadSnapshot, Moment, Outcome, Qualification, Score, Timestamps,
-};
+use agentflow_events::{EventId, EventType, Moment};
 use agentflow_lead::FieldCode;
 use axum::extract::State;
 use serde::Serialize;
@@ -15,8 +12,8 @@ use super::deliveries::AttemptJson;
 use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};
-use crate::announce;
-use crate::id::{DestinationId, mint};
+use crate::destinations::{DestinationError, Destinations, UrlFault};
+use crate::id::DestinationId;
 use crate::record::{Destination, DestinationChange, DisabledReason};
 use crate::reply::{self, Problem};
 use crate::store::Page;
@@ -27,6 +24,7 @@ struct DestinationJson {
     url: String,
     event_types: Vec<EventType>,
     enabled: bool,
+    paused: bool,
     disabled_reason: Option<DisabledReason>,
     created_at: Moment,
     failing_since: Option<Moment>,
@@ -39,6 +37,7 @@ impl From<Destination> for DestinationJson {
             url: destination.url,
             event_types: destination.event_types,
             enabled: destination.enabled,
+            paused: destination.paused,
             disabled_reason: destination.disabled_reason,
             created_at: destination.created_at,
             failing_since: destination.failing_since,
@@ -46,20 +45,25 @@ impl From<Destination> for DestinationJson {
     }
 }
 
-/// Destinations of a workspace, at most.
-const DESTINATIONS_MAX: usize = 1_000;
+impl From<DestinationError> for Problem {
+    fn from(error: DestinationError) -> Self {
+        match error {
+            DestinationError::NotFound => not_found("destination"),
+            DestinationError::TooMany => bad(format!(
+                "A workspace has {} destinations at most; delete one first.",
+                Destinations::MAX
+            )),
+            DestinationError::Store(error) => error.into(),
+        }
+    }
+}
 
 pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
     params.only(&["cursor", "limit"])?;
     let page = params.page()?;
     let mut all = app.store.destinations(caller.workspace_id).await?;
     all.reverse();
-    let begin =
-        page.cursor.map_or(0, |cursor| usize::try_from(cursor.0).unwrap_or(usize::MAX)).min(all.len());
-    let end = all.len().min(begin + page.limit);
-    let next_cursor = (end < all.len()).then(|| crate::store::Cursor(i64::try_from(end).unwrap_or(i64::MAX)));
-    let items = all.drain(begin..end).collect();
-    Ok(reply::ok(PageJson::new(Page { items, next_cursor }, DestinationJson::from)))
+    Ok(reply::ok(PageJson::new(Page::of_all(all, page), DestinationJson::from)))
 }
 
 pub(super) async fn one(
@@ -71,9 +75,7 @@ pub(super) async fn one(
 }
 
 async fn find(app: &App, caller: &Caller, destination: &str) -> Result<Destination, Problem> {
-    let destination_id: DestinationId = id(destination, "destination")?;
-    let all = app.store.destinations(caller.workspace_id).await?;
-    all.into_iter().find(|found| found.id == destination_id).ok_or_else(|| not_found("destination"))
+    Ok(app.management.destinations.one(caller.workspace_id, id(destination, "destination")?).await?)
 }
 
 pub(super) async fn create(
@@ -89,27 +91,19 @@ pub(super) async fn create(
     form.finish()?;
     let (Some(url), Some(event_types)) = (url, event_types) else { return Err(Problem::internal()) };
 
-    let _one_at_a_time = app.changing.lock().await;
-    if app.store.destinations(caller.workspace_id).await?.len() >= DESTINATIONS_MAX {
-        return Err(bad(format!(
-            "A workspace has {DESTINATIONS_MAX} destinations at most; delete one first."
-        )));
-    }
-    let created_at = app.clock.now();
-    let destination = Destination {
-        id: mint(created_at),
-        workspace_id: caller.workspace_id,
+    let workspace_id = caller.workspace_id;
+    let made = app.management.destinations.create(caller, |id, created_at| Destination {
+        id,
+        workspace_id,
         url,
         event_types,
         enabled: enabled.unwrap_or(true),
+        paused: false,
         disabled_reason: None,
         created_at,
         failing_since: None,
-    };
-    let audit = app.audit(&caller, "destination.create", destination.id);
-    app.store.put_destination(destination.clone(), audit).await?;
-    app.deliver.wake();
-    Ok(reply::created(DestinationJson::from(destination)))
+    });
+    Ok(reply::created(DestinationJson::from(made.await?)))
 }
 
 pub(super) async fn change(
@@ -125,15 +119,13 @@ pub(super) async fn change(
         url: url.and_then(|url| check_url(&app, &mut form, url)),
         event_types: event_types.and_then(|names| check_types(&mut form, &names)),
         enabled: form.optional("enabled", "true or false"),
+        paused: form.optional("paused", "true or false"),
     };
     // A destination that is not there is told before the fields' errors are.
     find(&app, &caller, &destination).await?;
     form.finish()?;
-    let audit = app.audit(&caller, "destination.change", destination_id);
-    let changed = app.store.change_destination(destination_id, change, audit).await?;
-    let changed = changed.ok_or_else(|| not_found("destination"))?;
-    app.deliver.wake();
-    Ok(reply::ok(DestinationJson::from(changed)))
+    let changed = app.management.destinations.change(caller, destination_id, change, "destination.change");
+    Ok(reply::ok(DestinationJson::from(changed.await?)))
 }
 
 pub(super) async fn delete(
@@ -141,17 +133,42 @@ pub(super) async fn delete(
     Administers(caller): Administers,
     Named(destination): Named,
 ) -> Reply {
-    let _one_at_a_time = app.changing.lock().await;
-    let found = find(&app, &caller, &destination).await?;
-    let audit = app.audit(&caller, "destination.delete", found.id);
-    if !app.store.delete_destination(found.id, audit).await? {
-        return Err(not_found("destination"));
-    }
-    app.deliver.wake();
+    app.management.destinations.delete(caller, id(&destination, "destination")?).await?;
     Ok(reply::no_content())
 }
 
-/// Sends a sample event at once and answers what came of it. Nothing of it is stored.
+/// Events wait from then on. Attempts under way finish.
+pub(super) async fn pause(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    Named(destination): Named,
+    form: Form,
+) -> Reply {
+    form.finish()?;
+    rest(&app, &caller, &destination, true).await
+}
+
+/// What waits is sent, each after its own schedule.
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    Decides(caller): Decides,
+    Named(destination): Named,
+    form: Form,
+) -> Reply {
+    form.finish()?;
+    rest(&app, &caller, &destination, false).await
+}
+
+async fn rest(app: &App, caller: &Caller, destination: &str, paused: bool) -> Reply {
+    let destination_id: DestinationId = id(destination, "destination")?;
+    let action = if paused { "destination.pause" } else { "destination.resume" };
+    let change = DestinationChange { paused: Some(paused), ..DestinationChange::default() };
+    let changed = app.management.destinations.change(*caller, destination_id, change, action);
+    Ok(reply::ok(DestinationJson::from(changed.await?)))
+}
+
+/// Sends a sample event at once and answers what came of it. Nothing of it is stored. A destination that the server had disabled
+/// is enabled again by a sample that is delivered.
 pub(super) async fn test(
     State(app): State<Arc<App>>,
     Decides(caller): Decides,
@@ -161,29 +178,26 @@ pub(super) async fn test(
     #[derive(Serialize)]
     struct TestJson {
         delivered: bool,
+        enabled: bool,
         event_id: EventId,
         attempt: AttemptJson,
     }
     form.finish()?;
-    let destination = find(&app, &caller, &destination).await?;
-    let event_type = destination.event_types.first().copied().unwrap_or(EventType::LeadQualified);
-    let event = announce::row(&sample(event_type, &caller, app.clock.now()));
-    let event_id = event.id;
-    let attempt = app.deliver.send_test(&destination, event).await;
-    let delivered = attempt.error.is_none();
-    Ok(reply::ok(TestJson { delivered, event_id, attempt: attempt.into() }))
+    let tested = app.management.destinations.test(caller, id(&destination, "destination")?).await?;
+    Ok(reply::ok(TestJson {
+        delivered: tested.attempt.error.is_none(),
+        enabled: tested.enabled,
+        event_id: tested.event_id,
+        attempt: tested.attempt.into(),
+    }))
 }
 
 fn check_url(app: &App, form: &mut Form, url: String) -> Option<String> {
-    const URL_BYTES_MAX: usize = 2_048;
-    if url.len() > URL_BYTES_MAX {
-        form.refuse("url", FieldCode::TooLong, format!("must have {URL_BYTES_MAX} bytes at most"));
-        return None;
-    }
-    match app.deliver.check_url(&url) {
+    match app.management.destinations.check_url(&url) {
         Ok(()) => Some(url),
-        Err(error) => {
-            form.refuse("url", FieldCode::InvalidFormat, error.to_string());
+        Err(fault) => {
+            let code = if matches!(fault, UrlFault::TooLong) { FieldCode::TooLong } else { FieldCode::InvalidFormat };
+            form.refuse("url", code, fault.to_string());
             None
         }
     }
@@ -199,48 +213,4 @@ fn check_types(form: &mut Form, names: &[String]) -> Option<Vec<EventType>> {
         return None;
     }
     Some(types)
-}
-
-/// An event like a real one, with fresh ids and marked as a test.
-fn sample(event_type: EventType, caller: &Caller, now: Moment) -> Event {
-    let (outcome, by, decided_at) = match event_type {
-        EventType::LeadRejected => (Outcome::Rejected, DecidedBy::Auto, Some(now)),
-        EventType::LeadReviewRequested => (Outcome::ReviewRequested, DecidedBy::Auto, None),
-        _ => (Outcome::Approved, DecidedBy::Auto, Some(now)),
-    };
-    Event {
-        id: mint(now),
-        event_type,
-        timestamp: now,
-        workspace_id: caller.workspace_id,
-        lead_id: mint(now),
-        test: true,
-        data: EventData {
-            lead: LeadSnapshot {
-                name: "Sample Lead".to_owned(),
-                email: "sample.lead@example.com".to_owned(),
-                company: Some("Example".to_owned()),
-                message: Some("This is a test event; it is about nobody.".to_owned()),
-                source: Some("destination_test".to_owned()),
-                submitted_at: None,
-                fields: Fields::empty(),
-                previous_lead_id: None,
-            },
-            qualification: Qualification {
-                score: Score::clamped(50),
-                confidence: Confidence::Low,
-                summary: "A sample qualification.".to_owned(),
-                recommended_action: Action::Review,
-                dimensions: Dimensions {
-                    company_fit: Score::clamped(50),
-                    intent_strength: Score::clamped(50),
-                    budget_signal: Score::clamped(50),
-                    timeline: Score::clamped(50),
-                },
-                scored_by: "sample".to_owned(),
-            },
-            decision: Decision { outcome, by, operator_id: None, note: None },
-            timestamps: Timestamps { received_at: now, scored_at: now, decided_at },
-        },
-    }
 }

@@ -1,18 +1,18 @@
-//! The inbound log.
+//! The logs: what came in, what became of destinations, who changed what.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use agentflow_events::{LeadId, Moment};
+use agentflow_events::{LeadId, Moment, OperatorId};
 use axum::extract::State;
 use serde::Serialize;
 
-use super::auth::Reads;
+use super::auth::{Administers, Reads};
 use super::query::{PageJson, Params};
 use super::{App, Reply};
-use crate::id::LogId;
+use crate::id::{AuditId, DestinationId, LogId, OperationId};
 use crate::reason::Reason;
-use crate::record::{InboundLogRow, SignatureFinding};
+use crate::record::{AuditRow, InboundLogRow, OperationKind, OperationRow, SignatureFinding};
 use crate::reply;
 use crate::store::InboundLogFilter;
 
@@ -52,4 +52,51 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
     };
     let page = app.store.inbound_log(caller.workspace_id, &filter, params.page()?).await?;
     Ok(reply::ok(PageJson::new(page, LogJson::from)))
+}
+
+#[derive(Serialize)]
+struct OperationJson {
+    id: OperationId,
+    at: Moment,
+    kind: OperationKind,
+    destination: DestinationId,
+    message: String,
+}
+
+impl From<OperationRow> for OperationJson {
+    fn from(row: OperationRow) -> Self {
+        Self { id: row.id, at: row.at, kind: row.kind, destination: row.destination_id, message: row.message }
+    }
+}
+
+pub(super) async fn operational(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
+    params.only(&["cursor", "limit"])?;
+    let page = app.store.operational_log(caller.workspace_id, params.page()?).await?;
+    Ok(reply::ok(PageJson::new(page, OperationJson::from)))
+}
+
+#[derive(Serialize)]
+struct AuditJson {
+    id: AuditId,
+    at: Moment,
+    operator_id: OperatorId,
+    action: String,
+    subject: String,
+}
+
+impl From<AuditRow> for AuditJson {
+    fn from(row: AuditRow) -> Self {
+        let AuditRow { id, at, operator_id, action, subject, .. } = row;
+        Self { id, at, operator_id, action, subject }
+    }
+}
+
+pub(super) async fn audit(
+    State(app): State<Arc<App>>,
+    Administers(caller): Administers,
+    params: Params,
+) -> Reply {
+    params.only(&["cursor", "limit"])?;
+    let page = app.store.audit_log(caller.workspace_id, params.page()?).await?;
+    Ok(reply::ok(PageJson::new(page, AuditJson::from)))
 }

@@ -11,30 +11,31 @@ mod form;
 mod leads;
 mod logs;
 mod operations;
+mod operators;
 mod query;
 mod secrets;
 mod settings;
+mod tokens;
 
 use std::sync::Arc;
 
-use agentflow_events::{Id, IdKind, OperatorId, WorkspaceId};
+use agentflow_events::{Id, IdKind};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use http::Method;
 
 use crate::clock::Clock;
 use crate::deliver::Deliver;
 use crate::directory::Directory;
 use crate::edge::BodyBudget;
-use crate::id::mint;
+use crate::management::Management;
 use crate::reason::Reason;
 use crate::record::AuditRow;
 use crate::reply::Problem;
 use crate::review::Review;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::vault::Vault;
 
 use auth::Caller;
 use operations::Recent;
@@ -45,13 +46,11 @@ pub struct App {
     directory: Arc<Directory>,
     deliver: Arc<Deliver>,
     review: Arc<Review>,
-    vault: Arc<Vault>,
+    management: Arc<Management>,
     clock: Clock,
     metrics: Arc<Metrics>,
     base_url: String,
     bodies: Arc<BodyBudget>,
-    /// Changes of settings and destinations read, then write: one at a time.
-    changing: tokio::sync::Mutex<()>,
     readiness: Recent<Result<(), String>>,
     pending: Recent<u64>,
 }
@@ -66,8 +65,8 @@ pub struct Parts {
     pub deliver: Arc<Deliver>,
     /// Takes decisions.
     pub review: Arc<Review>,
-    /// Seals new secrets.
-    pub vault: Arc<Vault>,
+    /// Manages people, secrets, destinations and settings.
+    pub management: Arc<Management>,
     /// Time.
     pub clock: Clock,
     /// Shown to Prometheus.
@@ -84,18 +83,17 @@ impl App {
 
     /// The API over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, directory, deliver, review, vault, clock, metrics, base_url } = parts;
+        let Parts { store, directory, deliver, review, management, clock, metrics, base_url } = parts;
         Arc::new(Self {
             store,
             directory,
             deliver,
             review,
-            vault,
+            management,
             clock,
             metrics,
             base_url,
             bodies: BodyBudget::new(Self::BODIES_BYTES_MAX),
-            changing: tokio::sync::Mutex::default(),
             readiness: Recent::default(),
             pending: Recent::default(),
         })
@@ -103,25 +101,7 @@ impl App {
 
     /// The row that tells of a change by this caller.
     fn audit(&self, caller: &Caller, action: &str, subject: impl ToString) -> AuditRow {
-        let at = self.clock.now();
-        AuditRow {
-            id: mint(at),
-            workspace_id: caller.workspace_id,
-            at,
-            operator_id: caller.operator_id,
-            action: action.to_owned(),
-            subject: subject.to_string(),
-        }
-    }
-
-    /// Makes a change of workspace, endpoint or secret known to intake and delivery.
-    async fn publish(&self) -> Result<(), Problem> {
-        let reloaded = self.directory.reload(self.clock.now()).await;
-        self.deliver.wake();
-        reloaded.map_err(|error| {
-            tracing::error!(%error, "a change is stored but could not be read back");
-            Problem::internal()
-        })
+        AuditRow::new(*caller, self.clock.now(), action, subject)
     }
 }
 
@@ -133,13 +113,17 @@ fn routes() -> Routes {
         ("/api/v1/leads", "GET, HEAD", get(leads::list)),
         ("/api/v1/leads/{id}", "GET, HEAD", get(leads::one)),
         ("/api/v1/leads/{id}/decision", "POST", post(leads::decide)),
+        ("/api/v1/audit", "GET, HEAD", get(logs::audit)),
+        ("/api/v1/operational-logs", "GET, HEAD", get(logs::operational)),
         ("/api/v1/inbound-logs", "GET, HEAD", get(logs::list)),
         ("/api/v1/events", "GET, HEAD", get(events::list)),
         ("/api/v1/events/{id}", "GET, HEAD", get(events::one)),
         ("/api/v1/deliveries", "GET, HEAD", get(deliveries::list)),
         ("/api/v1/deliveries/resend", "POST", post(deliveries::resend_matching)),
+        ("/api/v1/deliveries/cancel", "POST", post(deliveries::cancel_matching)),
         ("/api/v1/deliveries/{id}", "GET, HEAD", get(deliveries::one)),
         ("/api/v1/deliveries/{id}/resend", "POST", post(deliveries::resend_one)),
+        ("/api/v1/deliveries/{id}/cancel", "POST", post(deliveries::cancel_one)),
         ("/api/v1/destinations", "GET, HEAD, POST", get(destinations::list).post(destinations::create)),
         (
             "/api/v1/destinations/{id}",
@@ -147,8 +131,22 @@ fn routes() -> Routes {
             get(destinations::one).patch(destinations::change).delete(destinations::delete),
         ),
         ("/api/v1/destinations/{id}/test", "POST", post(destinations::test)),
+        ("/api/v1/destinations/{id}/pause", "POST", post(destinations::pause)),
+        ("/api/v1/destinations/{id}/resume", "POST", post(destinations::resume)),
         ("/api/v1/settings", "GET, HEAD, PUT", get(settings::show).put(settings::change)),
+        ("/api/v1/secrets", "GET, HEAD", get(secrets::list)),
         ("/api/v1/secrets/{direction}/rotate", "POST", post(secrets::rotate)),
+        ("/api/v1/secrets/{direction}/{id}", "DELETE", delete(secrets::delete)),
+        ("/api/v1/tokens", "GET, HEAD, POST", get(tokens::list).post(tokens::create)),
+        ("/api/v1/tokens/{id}", "DELETE", delete(tokens::delete)),
+        ("/api/v1/operators", "GET, HEAD, POST", get(operators::list).post(operators::create)),
+        (
+            "/api/v1/operators/{id}",
+            "GET, HEAD, PATCH, DELETE",
+            get(operators::one).patch(operators::change).delete(operators::delete),
+        ),
+        ("/api/v1/operators/{id}/invitation", "POST", post(operators::invite)),
+        ("/api/v1/invitations/accept", "POST", post(operators::accept)),
         ("/api/v1/inbound-endpoint/rotate", "POST", post(secrets::rotate_endpoint)),
         ("/api/v1/openapi.json", "GET, HEAD", get(operations::openapi)),
         ("/healthz", "GET, HEAD", get(operations::healthz)),
@@ -218,6 +216,7 @@ mod tests {
             .filter(|(_, method)| method != "HEAD")
             .collect();
         documented.sort();
+        served.push((crate::edge::inbound::ROUTE.to_owned(), "POST".to_owned()));
         served.sort();
         assert_eq!(documented, served);
     }

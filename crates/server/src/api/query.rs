@@ -99,6 +99,21 @@ impl FromRequestParts<Arc<App>> for Named {
     }
 }
 
+/// What a path names by two words.
+pub(super) struct NamedTwo(pub(super) String, pub(super) String);
+
+impl FromRequestParts<Arc<App>> for NamedTwo {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        check_has_no_query(&parts.uri)?;
+        let named = Path::<(String, String)>::from_request_parts(parts, app).await;
+        named
+            .map(|Path((first, second))| Self(first, second))
+            .map_err(|_| Problem::new(Reason::NotFound, "The path names nothing: it is not text."))
+    }
+}
+
 /// A page on the wire.
 #[derive(Serialize)]
 pub(super) struct PageJson<T> {

@@ -11,7 +11,8 @@ use super::form::Form;
 use super::query::Params;
 use super::{App, Reply, not_found};
 use crate::record::{ScoringRules, Settings};
-use crate::reply;
+use crate::reply::{self, Problem};
+use crate::settings::{SettingsError, broken};
 
 pub(super) async fn show(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
     params.only(&[])?;
@@ -25,16 +26,26 @@ pub(super) async fn change(
     Administers(caller): Administers,
     mut form: Form,
 ) -> Reply {
-    let _one_at_a_time = app.changing.lock().await;
-    let workspace = app.directory.workspace(caller.workspace_id).ok_or_else(|| not_found("workspace"))?;
-    let mut settings = workspace.settings.clone();
-    apply(&mut form, &mut settings);
-    check(&mut form, &settings);
-    form.finish()?;
-    let audit = app.audit(&caller, "settings.change", caller.workspace_id);
-    app.store.put_settings(settings.clone(), audit).await?;
-    app.publish().await?;
-    Ok(reply::ok(settings))
+    let changed = app
+        .management
+        .settings
+        .change(caller, |mut settings| {
+            apply(&mut form, &mut settings);
+            for (field, rule) in broken(&settings) {
+                form.refuse(field, FieldCode::InvalidFormat, rule);
+            }
+            form.finish().map(|()| settings)
+        })
+        .await;
+    changed.map(reply::ok).map_err(|error| match error {
+        SettingsError::Refused(problem) => problem,
+        SettingsError::NotFound => not_found("workspace"),
+        SettingsError::Store(error) => error.into(),
+        SettingsError::Unread(error) => {
+            tracing::error!(%error, "settings are stored but could not be read back");
+            Problem::internal()
+        }
+    })
 }
 
 fn apply(form: &mut Form, settings: &mut Settings) {
@@ -54,6 +65,9 @@ fn apply(form: &mut Form, settings: &mut Settings) {
     if let Some(days) = form.optional("retention_days", "a whole number, or null") {
         settings.retention_days = days;
     }
+    if let Some(supersede) = form.optional("supersede_review_requests", "true or false") {
+        settings.supersede_review_requests = supersede;
+    }
     if let Some(scoring) = form.optional::<Value>("scoring", "an object") {
         match merged(&settings.scoring, scoring) {
             Some(rules) => settings.scoring = rules,
@@ -72,55 +86,4 @@ fn merged(present: &ScoringRules, change: Value) -> Option<ScoringRules> {
     let (Value::Object(rules_map), Value::Object(change)) = (&mut rules, change) else { return None };
     rules_map.extend(change);
     serde_json::from_value(rules).ok()
-}
-
-fn check(form: &mut Form, settings: &Settings) {
-    const MONTH_SECONDS: u32 = 30 * 86_400;
-    const SCHEDULE_MAX: usize = 50;
-    let score = |score: Option<u8>| score.is_none_or(|score| score <= 100);
-    form.check(
-        "auto_approve_at",
-        score(settings.auto_approve_at),
-        "must be a whole number from 0 to 100, or null",
-    );
-    form.check(
-        "auto_reject_below",
-        score(settings.auto_reject_below),
-        "must be a whole number from 0 to 100, or null",
-    );
-    if let (Some(at), Some(below)) = (settings.auto_approve_at, settings.auto_reject_below) {
-        form.check("auto_reject_below", below <= at, "must not be above auto_approve_at");
-    }
-    form.check(
-        "duplicate_window_seconds",
-        (600..=MONTH_SECONDS).contains(&settings.duplicate_window_seconds),
-        "must be a whole number from 600 to 2592000",
-    );
-    let schedule = &settings.retry_schedule_seconds;
-    form.check(
-        "retry_schedule_seconds",
-        (1..=SCHEDULE_MAX).contains(&schedule.len()) && schedule.iter().all(|wait| *wait <= MONTH_SECONDS),
-        "must have 1 to 50 entries, each from 0 to 2592000",
-    );
-    form.check(
-        "retention_days",
-        settings.retention_days.is_none_or(|days| (1..=36_500).contains(&days)),
-        "must be a whole number from 1 to 36500, or null",
-    );
-    check_scoring(form, &settings.scoring);
-}
-
-fn check_scoring(form: &mut Form, rules: &ScoringRules) {
-    const ENTRIES_MAX: usize = 500;
-    const ENTRY_CHARS_MAX: usize = 200;
-    let lists = [&rules.ideal_customer_keywords, &rules.preferred_sources, &rules.disposable_domains];
-    let fits = |list: &Vec<String>| {
-        list.len() <= ENTRIES_MAX
-            && list.iter().all(|entry| !entry.trim().is_empty() && entry.chars().count() <= ENTRY_CHARS_MAX)
-    };
-    form.check(
-        "scoring",
-        lists.into_iter().all(fits),
-        "must have lists of at most 500 entries, each of 1 to 200 characters and not blank",
-    );
 }

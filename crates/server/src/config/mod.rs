@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::telemetry::LogFormat;
+use crate::vault::MasterKey;
 
 /// The process's settings, all checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where leads are kept.
     pub store: StoreUrl,
+    /// What stored secrets are encrypted under.
+    pub secrets: SecretsConfig,
     /// Outbound.
     pub delivery: DeliveryConfig,
     /// Limits.
@@ -68,6 +71,15 @@ pub struct TlsConfig {
 pub enum StoreUrl {
     /// `sqlite:PATH`; a relative path is taken from the data folder.
     Sqlite(PathBuf),
+}
+
+/// Where the master key is: neither set, it is in the data folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretsConfig {
+    /// Its file: 32 bytes, or as hex or base64.
+    pub key_file: Option<PathBuf>,
+    /// The key itself.
+    pub key: Option<MasterKey>,
 }
 
 /// What outbound requests may reach, and how.
@@ -147,6 +159,7 @@ impl Default for Config {
             public_url: None,
             tls: TlsConfig::default(),
             store: StoreUrl::Sqlite(PathBuf::from("agentflow.db")),
+            secrets: SecretsConfig::default(),
             delivery: DeliveryConfig::default(),
             limits: Limits::default(),
             log: LogConfig::default(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::value::Given;
 use super::{Config, StoreUrl};
 use crate::telemetry::{LogFormat, check_log_filter};
+use crate::vault::{MasterKey, Vault};
 
 /// One setting of the process.
 pub(super) struct Setting {
@@ -54,6 +55,9 @@ settings! {
     "tls.key", A_FILE, |config, given| Some(PathBuf::from(given.text()?)) => tls.key;
     "store.url", "sqlite:PATH (postgres:// is not supported by this build)",
         |config, given| StoreUrl::Sqlite(sqlite_path(given.text()?)?) => store;
+    "secrets.key_file", "the path of a file", |config, given| Some(PathBuf::from(given.text()?)) => secrets.key_file;
+    "secrets.key", "32 bytes as 64 hex digits or as base64",
+        |config, given| Some(MasterKey::parse(given.text().filter(|text| text.len() > Vault::KEY_BYTES)?.as_bytes())?) => secrets.key;
     "delivery.allow_networks", "networks such as 10.0.0.0/8 or 192.168.1.5/32: a list in the file, with commas in a variable",
         |config, given| given.list()? => delivery.allow_networks;
     "delivery.extra_ca", A_FILE, |config, given| Some(PathBuf::from(given.text()?)) => delivery.extra_ca;

@@ -85,6 +85,9 @@ pub enum ConfigError {
         /// What the parser says.
         fault: String,
     },
+    /// The master key is given twice.
+    #[error("secrets.key: expected to be the only one beside secrets.key_file, found both; set one of them")]
+    TwoKeys,
     /// Of certificate and key only one is set.
     #[error(
         "tls.{missing}: expected beside tls.{set}, found nothing; set both, or neither for a self-signed certificate"
@@ -127,13 +130,14 @@ pub fn load(
 const PREFIX: &str = "AGENTFLOW_";
 
 /// What people look for here, and a workspace has.
-const WORKSPACE_SETTINGS: [&str; 6] = [
+const WORKSPACE_SETTINGS: [&str; 7] = [
     "auto_approve_at",
     "auto_reject_below",
     "duplicate_window_seconds",
     "retention_days",
     "retry_schedule_seconds",
     "scoring",
+    "supersede_review_requests",
 ];
 
 fn put(
@@ -147,6 +151,8 @@ fn put(
         Some(url) if setting.key == "store.url" => {
             format!("{:?}", url.split_inclusive(':').next().unwrap_or_default())
         }
+        // A key that was mistyped is nearly the key.
+        _ if setting.key == "secrets.key" => "something else, which is not shown".to_owned(),
         _ => given.to_string(),
     };
     (setting.set)(config, given).ok_or_else(|| ConfigError::Value {
@@ -244,8 +250,14 @@ fn read_environment(
 }
 
 fn looks_like_a_setting(name: &str) -> bool {
-    const SECTIONS: [&str; 5] =
-        ["AGENTFLOW_TLS_", "AGENTFLOW_STORE_", "AGENTFLOW_DELIVERY_", "AGENTFLOW_LIMITS_", "AGENTFLOW_LOG_"];
+    const SECTIONS: [&str; 6] = [
+        "AGENTFLOW_TLS_",
+        "AGENTFLOW_STORE_",
+        "AGENTFLOW_SECRETS_",
+        "AGENTFLOW_DELIVERY_",
+        "AGENTFLOW_LIMITS_",
+        "AGENTFLOW_LOG_",
+    ];
     SECTIONS.iter().any(|section| name.starts_with(section))
         || (name != Flags::CONFIG_VARIABLE
             && SETTINGS.iter().any(|setting| distance(&setting.variable(), name) <= 2))
@@ -257,6 +269,9 @@ fn complete(config: &mut Config, set_keys: &[&str]) -> Result<(), ConfigError> {
         (Some(_), None) => return Err(ConfigError::HalfTls { set: "cert", missing: "key" }),
         (None, Some(_)) => return Err(ConfigError::HalfTls { set: "key", missing: "cert" }),
         (Some(_), Some(_)) | (None, None) => {}
+    }
+    if config.secrets.key.is_some() && config.secrets.key_file.is_some() {
+        return Err(ConfigError::TwoKeys);
     }
     if !set_keys.contains(&"limits.connections_per_address_max") {
         config.limits.connections_per_address_max = config.limits.connections_max.div_ceil(2);

@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, Uri};
 use super::Dashboard;
 use super::fault::Fault;
 use crate::directory::{credential_hash, sha256};
-use crate::record::{Operator, Role, Session};
+use crate::record::{Actor, Operator, Role, Session};
 
 /// The session's cookie. The prefix has browsers refuse it without `Secure`, with a domain, or for another path.
 pub(super) const COOKIE_NAME: &str = "__Host-agentflow";
@@ -43,6 +43,10 @@ impl Visitor {
 
     pub(super) fn id(&self) -> OperatorId {
         self.operator.id
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        Actor { workspace_id: self.operator.workspace_id, operator_id: self.operator.id }
     }
 
     pub(super) fn may(&self, role: Role) -> bool {

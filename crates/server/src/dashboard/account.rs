@@ -20,6 +20,7 @@ use super::{Dashboard, page};
 use crate::accounts::{AccountError, Accounts};
 use crate::edge::RemoteAddr;
 use crate::reason::Reason;
+use crate::record::AuditRow;
 use crate::reply;
 
 const PATH: &str = "/dashboard/account";
@@ -98,14 +99,19 @@ fn read_new_password(form: &Pairs) -> Result<Zeroizing<String>, Fault> {
 
 pub(super) async fn change_password(
     State(dashboard): State<Arc<Dashboard>>,
+    Extension(RemoteAddr(remote)): Extension<RemoteAddr>,
+    headers: HeaderMap,
     Views(visitor): Views,
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let password = read_new_password(&form)?;
     dashboard.prove_password(&visitor, &form, "present").await?;
-    dashboard.accounts.change_operator(visitor.actor(), visitor.id(), None, None, Some(password)).await?;
-    dashboard.store.close_sessions(visitor.id(), None, Some(visitor.session.id), None).await?;
-    Ok(reply::see_other(PATH))
+    dashboard.management.accounts.change_operator(visitor.actor(), visitor.id(), None, None, Some(password)).await?;
+    // The new password has ended every session, this one among them.
+    let token = dashboard.open_session(&visitor.operator, remote, &headers).await?;
+    let mut response = reply::see_other(PATH);
+    response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
+    Ok(response)
 }
 
 pub(super) async fn end_session(
@@ -114,8 +120,8 @@ pub(super) async fn end_session(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let session = form.parsed("session").ok_or(Fault::NotFound("session"))?;
-    let audit = dashboard.audit(visitor.workspace_id(), visitor.id(), "session.close", session);
-    dashboard.store.close_sessions(visitor.id(), Some(session), None, Some(audit)).await?;
+    let audit = AuditRow::new(visitor.actor(), dashboard.clock.now(), "session.close", session);
+    dashboard.store.close_sessions(visitor.id(), Some(session), Some(audit)).await?;
     Ok(reply::see_other(PATH))
 }
 
@@ -138,7 +144,7 @@ pub(super) async fn accept_invitation(
     EarlyForm(form): EarlyForm,
 ) -> Result<Response, Fault> {
     let password = read_new_password(&form)?;
-    let operator = match dashboard.accounts.accept_invitation(&invitation, password).await {
+    let operator = match dashboard.management.accounts.accept_invitation(&invitation, password).await {
         Ok(operator) => operator,
         Err(AccountError::NotInvited) => {
             let body = html! { main.lonely id="main" { h1 { "Not valid" } p { "This invitation was used or replaced, or its time is over. Ask for a new one." } } };
@@ -146,7 +152,6 @@ pub(super) async fn accept_invitation(
         }
         Err(error) => return Err(error.into()),
     };
-    dashboard.store.close_sessions(operator.id, None, None, None).await?;
     let token = dashboard.open_session(&operator, remote, &headers).await?;
     let mut response = reply::see_other("/dashboard/review");
     response.headers_mut().insert(SET_COOKIE, session_cookie(&token));

@@ -24,7 +24,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.audit_log(visitor.workspace_id(), request).await?;
-    let people = dashboard.accounts.operators(visitor.workspace_id()).await?;
+    let people = dashboard.management.accounts.operators(visitor.workspace_id()).await?;
     let people: HashMap<_, _> = people.iter().map(|person| (person.id, person.email.as_str())).collect();
     let now = dashboard.clock.now();
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));

@@ -51,7 +51,7 @@ fn state(destination: &Destination) -> Markup {
 }
 
 pub(super) async fn list(State(dashboard): State<Arc<Dashboard>>, Views(visitor): Views) -> Result<Response, Fault> {
-    let destinations = dashboard.destinations.all(visitor.workspace_id()).await?;
+    let destinations = dashboard.management.destinations.all(visitor.workspace_id()).await?;
     let since = dashboard.clock.now().minus(Duration::from_secs(86_400));
     let health = dashboard.store.health(visitor.workspace_id(), since).await?;
     let of = |to: &Destination| health.iter().find(|health| health.destination_id == to.id);
@@ -105,7 +105,7 @@ fn form(visitor: &Visitor, action: &str, present: Option<&Destination>, given: O
 /// What the form asks for, or what is wrong with it.
 fn read(dashboard: &Dashboard, form: &Pairs) -> Result<(String, Vec<EventType>), String> {
     let url = form.text("url").ok_or("A destination has a URL.")?;
-    dashboard.destinations.check_url(url).map_err(|fault| format!("This URL cannot be used: {fault}."))?;
+    dashboard.management.destinations.check_url(url).map_err(|fault| format!("This URL cannot be used: {fault}."))?;
     let mut types: Vec<EventType> = form.all("event_types").filter_map(|name| name.parse().ok()).collect();
     types.sort();
     types.dedup();
@@ -131,6 +131,7 @@ pub(super) async fn create(
     };
     let workspace_id = visitor.workspace_id();
     let made = dashboard
+        .management
         .destinations
         .create(visitor.actor(), |id, created_at| Destination {
             id,
@@ -164,7 +165,7 @@ impl Dashboard {
         news: &Markup,
         given: Option<(&Pairs, &str)>,
     ) -> Result<Response, Fault> {
-        let to = self.destinations.one(visitor.workspace_id(), id(destination)?).await?;
+        let to = self.management.destinations.one(visitor.workspace_id(), id(destination)?).await?;
         let now = self.clock.now();
         let since = now.minus(Duration::from_secs(86_400));
         let health = self.store.health(visitor.workspace_id(), since).await?;
@@ -233,14 +234,14 @@ pub(super) async fn change(
                 event_types: Some(event_types),
                 ..DestinationChange::default()
             };
-            dashboard.destinations.change(visitor.actor(), id, change, "destination.change").await?;
+            dashboard.management.destinations.change(visitor.actor(), id, change, "destination.change").await?;
             Ok(reply::see_other(&format!("{PATH}/{id}")))
         }
     }
 }
 
-/// `pause` and `resume`, for operators.
-pub(super) async fn rest(
+/// `pause`, `resume` and `test`, for operators; `enable` and `disable`, for admins.
+pub(super) async fn act(
     State(dashboard): State<Arc<Dashboard>>,
     Operates(visitor): Operates,
     Path((destination, what)): Path<(String, String)>,
@@ -254,7 +255,7 @@ pub(super) async fn rest(
         _ => return dashboard.administer(&visitor, id, &what).await,
     };
     let change = DestinationChange { paused: Some(paused), ..DestinationChange::default() };
-    dashboard.destinations.change(visitor.actor(), id, change, action).await?;
+    dashboard.management.destinations.change(visitor.actor(), id, change, action).await?;
     Ok(reply::see_other(&format!("{PATH}/{id}")))
 }
 
@@ -269,12 +270,12 @@ impl Dashboard {
             return Err(Fault::Forbidden(Role::Admin.as_str()));
         }
         let change = DestinationChange { enabled: Some(enabled), ..DestinationChange::default() };
-        self.destinations.change(visitor.actor(), id, change, "destination.change").await?;
+        self.management.destinations.change(visitor.actor(), id, change, "destination.change").await?;
         Ok(reply::see_other(&format!("{PATH}/{id}")))
     }
 
     async fn test(&self, visitor: &Visitor, id: DestinationId) -> Result<Response, Fault> {
-        let tested = self.destinations.test(visitor.actor(), id).await?;
+        let tested = self.management.destinations.test(visitor.actor(), id).await?;
         let news = html! {
             section.notice.good[tested.attempt.error.is_none()].bad[tested.attempt.error.is_some()] role="status" {
                 h2 { @if tested.attempt.error.is_none() { "The test event was delivered" } @else { "The test event was not delivered" } }
@@ -294,6 +295,6 @@ pub(super) async fn delete(
     if !pairs.has("sure") {
         return Err(Fault::Unusable("Tick that you are sure, then delete.".to_owned()));
     }
-    dashboard.destinations.delete(visitor.actor(), id(&destination)?).await?;
+    dashboard.management.destinations.delete(visitor.actor(), id(&destination)?).await?;
     Ok(reply::see_other(PATH))
 }

@@ -21,7 +21,7 @@ use crate::edge::RemoteAddr;
 use crate::id::{mint, random};
 use crate::password;
 use crate::reason::Reason;
-use crate::record::{Operator, Session};
+use crate::record::{Actor, AuditRow, Operator, Session};
 use crate::reply;
 
 /// Where a sign-in leads that began nowhere.
@@ -93,8 +93,8 @@ pub(super) async fn sign_out(
     Views(visitor): Views,
     Form(_): Form,
 ) -> Result<Response, Fault> {
-    let audit = dashboard.audit(visitor.workspace_id(), visitor.id(), "session.close", visitor.session.id);
-    dashboard.store.close_sessions(visitor.id(), Some(visitor.session.id), None, Some(audit)).await?;
+    let audit = AuditRow::new(visitor.actor(), dashboard.clock.now(), "session.close", visitor.session.id);
+    dashboard.store.close_sessions(visitor.id(), Some(visitor.session.id), Some(audit)).await?;
     let mut response = reply::see_other("/dashboard/login");
     let gone = format!("{COOKIE_NAME}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
     response.headers_mut().insert(SET_COOKIE, HeaderValue::from_str(&gone).map_err(|_| Fault::Internal)?);
@@ -114,7 +114,9 @@ impl Dashboard {
         };
         let _turn = self.hashing.acquire().await.map_err(|_| Fault::Internal)?;
         let checked = tokio::task::spawn_blocking(move || {
-            let hash = operator.as_ref().map_or(NOBODY.as_str(), |operator| operator.password_hash.as_str());
+            // Whoever is invited and has no password yet takes as long, too.
+            let hash = operator.as_ref().map(|operator| operator.password_hash.as_str());
+            let hash = hash.filter(|hash| !hash.is_empty()).unwrap_or(NOBODY.as_str());
             let right = password::is_right(&password, hash);
             operator.filter(|_| right)
         });
@@ -141,7 +143,8 @@ impl Dashboard {
             remote_addr: remote.to_string(),
             user_agent: agent.chars().take(200).collect(),
         };
-        let audit = self.audit(operator.workspace_id, operator.id, "session.open", session.id);
+        let actor = Actor { workspace_id: operator.workspace_id, operator_id: operator.id };
+        let audit = AuditRow::new(actor, now, "session.open", session.id);
         self.store.open_session(session, now.minus(AGE_MAX), now.minus(IDLE_MAX), audit).await?;
         Ok(token)
     }

@@ -5,8 +5,11 @@
 //! origin and token (see [`access`]); every reply carries the policy of [`page`].
 
 mod access;
+mod account;
 mod assets;
+mod audit;
 mod chart;
+mod destinations;
 mod elements;
 mod fault;
 mod forms;
@@ -18,13 +21,15 @@ mod login;
 mod outbound;
 mod overview;
 mod page;
+mod people;
 mod presence;
 mod review;
+mod secrets;
+mod settings;
 mod throttle;
 
 use std::sync::Arc;
 
-use agentflow_events::{Moment, OperatorId, WorkspaceId};
 use axum::Router;
 use axum::middleware::map_response;
 use axum::routing::{MethodRouter, get, post};
@@ -35,8 +40,7 @@ use crate::clock::Clock;
 use crate::deliver::Deliver;
 use crate::directory::Directory;
 use crate::edge::BodyBudget;
-use crate::id::mint;
-use crate::record::AuditRow;
+use crate::management::Management;
 use crate::review::Review;
 use crate::store::Store;
 use holds::Holds;
@@ -53,6 +57,8 @@ pub struct Parts {
     pub deliver: Arc<Deliver>,
     /// Takes decisions.
     pub review: Arc<Review>,
+    /// Manages people, secrets, destinations and settings.
+    pub management: Arc<Management>,
     /// Time.
     pub clock: Clock,
     /// Where browsers reach the server, without a slash at the end.
@@ -64,6 +70,7 @@ pub struct Dashboard {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     deliver: Arc<Deliver>,
+    management: Arc<Management>,
     clock: Clock,
     base_url: String,
     bodies: Arc<BodyBudget>,
@@ -88,12 +95,13 @@ impl Dashboard {
 
     /// The dashboard over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, directory, deliver, review, clock, base_url } = parts;
+        let Parts { store, directory, deliver, review, management, clock, base_url } = parts;
         let closing = CancellationToken::new();
         Arc::new(Self {
             store,
             directory,
             deliver,
+            management,
             holds: Holds::new(review, clock.clone(), closing.clone()),
             clock,
             base_url,
@@ -114,24 +122,6 @@ impl Dashboard {
     /// Returns once no decision is held any more; after [`close`](Self::close).
     pub async fn settle(&self) {
         self.holds.settle().await;
-    }
-
-    fn audit(
-        &self,
-        workspace_id: WorkspaceId,
-        operator_id: OperatorId,
-        action: &str,
-        subject: impl ToString,
-    ) -> AuditRow {
-        let at: Moment = self.clock.now();
-        AuditRow {
-            id: mint(at),
-            workspace_id,
-            at,
-            operator_id,
-            action: action.to_owned(),
-            subject: subject.to_string(),
-        }
     }
 }
 
@@ -157,6 +147,30 @@ fn routes() -> Routes {
         ("/dashboard/outbound/resend", post(outbound::resend_matching)),
         ("/dashboard/outbound/{id}", get(outbound::one)),
         ("/dashboard/outbound/{id}/resend", post(outbound::resend_one)),
+        ("/dashboard/destinations", get(destinations::list).post(destinations::create)),
+        ("/dashboard/destinations/{id}", get(destinations::one).post(destinations::change)),
+        ("/dashboard/destinations/{id}/delete", post(destinations::delete)),
+        ("/dashboard/destinations/{id}/{what}", post(destinations::act)),
+        ("/dashboard/settings", get(settings::decisions).post(settings::save_thresholds)),
+        ("/dashboard/settings/delivery", post(settings::save_delivery)),
+        ("/dashboard/settings/scoring", get(settings::scoring).post(settings::save_scoring)),
+        ("/dashboard/settings/inbound", get(secrets::inbound)),
+        ("/dashboard/settings/outbound", get(secrets::outbound)),
+        ("/dashboard/settings/inbound/endpoint", post(secrets::rotate_endpoint)),
+        ("/dashboard/settings/secrets/{direction}/reveal", post(secrets::reveal)),
+        ("/dashboard/settings/secrets/{direction}/rotate", post(secrets::rotate)),
+        ("/dashboard/settings/secrets/{direction}/{secret}/drop", post(secrets::drop_secret)),
+        ("/dashboard/settings/operators", get(people::operators).post(people::invite)),
+        ("/dashboard/settings/operators/{id}", post(people::change_role)),
+        ("/dashboard/settings/operators/{id}/invite", post(people::invite_again)),
+        ("/dashboard/settings/operators/{id}/delete", post(people::delete_operator)),
+        ("/dashboard/settings/tokens", get(people::tokens).post(people::create_token)),
+        ("/dashboard/settings/tokens/{id}/delete", post(people::delete_token)),
+        ("/dashboard/audit", get(audit::list)),
+        ("/dashboard/account", get(account::show)),
+        ("/dashboard/account/password", post(account::change_password)),
+        ("/dashboard/account/sessions", post(account::end_session)),
+        ("/dashboard/invitation/{token}", get(account::invitation).post(account::accept_invitation)),
     ]
 }
 

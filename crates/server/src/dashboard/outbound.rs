@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
 use crate::id::DeliveryId;
-use crate::record::{Attempt, Delivery, DeliveryState, Destination, Role};
+use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, Destination, Role};
 use crate::reply;
 use crate::store::{DeliveryFilter, PageRequest, ResendFilter};
 
@@ -143,7 +143,7 @@ pub(super) async fn one(
     Ok(dashboard.show(&visitor, Place::Outbound, delivery.event_type.as_str(), &main).await?)
 }
 
-fn attempt_of(attempt: &Attempt, now: Moment) -> Markup {
+pub(super) fn attempt_of(attempt: &Attempt, now: Moment) -> Markup {
     html! {
         li.bad[attempt.error.is_some()] {
             header {
@@ -233,7 +233,7 @@ impl Dashboard {
         action: &str,
         subject: &str,
     ) -> Result<u64, Fault> {
-        let audit = self.audit(visitor.workspace_id(), visitor.id(), action, subject);
+        let audit = AuditRow::new(visitor.actor(), self.clock.now(), action, subject);
         let count = self.store.resend(visitor.workspace_id(), filter, self.clock.now(), Some(audit)).await?;
         if count > 0 {
             self.deliver.wake();

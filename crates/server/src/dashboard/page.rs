@@ -43,14 +43,22 @@ pub(super) enum Place {
     Leads,
     Inbound,
     Outbound,
+    Destinations,
+    Settings,
+    Audit,
+    /// Reached by the operator's own name.
+    Account,
 }
 
-const PLACES: [(Place, &str, &str, Role); 5] = [
+const PLACES: [(Place, &str, &str, Role); 8] = [
     (Place::Overview, "/dashboard/overview", "Overview", Role::Viewer),
     (Place::Review, "/dashboard/review", "Review", Role::Viewer),
     (Place::Leads, "/dashboard/leads", "Leads", Role::Viewer),
     (Place::Inbound, "/dashboard/inbound", "Inbound logs", Role::Viewer),
     (Place::Outbound, "/dashboard/outbound", "Outbound logs", Role::Viewer),
+    (Place::Destinations, "/dashboard/destinations", "Destinations", Role::Viewer),
+    (Place::Settings, "/dashboard/settings", "Settings", Role::Admin),
+    (Place::Audit, "/dashboard/audit", "Audit", Role::Admin),
 ];
 
 impl Dashboard {
@@ -83,7 +91,7 @@ impl Dashboard {
                     }
                 }
                 div.me {
-                    span title=(visitor.operator.email) { (visitor.operator.email) }
+                    a href="/dashboard/account" aria-current=[(place == Place::Account).then_some("page")] title="Your account" { (visitor.operator.email) }
                     span.role { (visitor.operator.role.as_str()) }
                     form method="post" action="/dashboard/logout" { (elements::token(visitor)) button.quiet { "Sign out" } }
                 }

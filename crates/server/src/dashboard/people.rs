@@ -43,7 +43,7 @@ pub(super) async fn operators(
 
 impl Dashboard {
     async fn show_operators(&self, visitor: &Visitor, news: &Markup) -> Result<Response, Fault> {
-        let people = self.accounts.operators(visitor.workspace_id()).await?;
+        let people = self.management.accounts.operators(visitor.workspace_id()).await?;
         let now = self.clock.now();
         let body = html! {
             (news)
@@ -98,7 +98,7 @@ pub(super) async fn invite(
     let email = email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
     let role = read_role(&form)?;
     let (_, invited) =
-        dashboard.accounts.create_operator(visitor.actor(), email.clone(), role, Credential::Invitation).await?;
+        dashboard.management.accounts.create_operator(visitor.actor(), email.clone(), role, Credential::Invitation).await?;
     let invited = invited.ok_or(Fault::Internal)?;
     dashboard.show_invitation(&visitor, &email, &invited).await
 }
@@ -115,6 +115,7 @@ pub(super) async fn change_role(
 ) -> Result<Response, Fault> {
     let role = read_role(&form)?;
     dashboard
+        .management
         .accounts
         .change_operator(visitor.actor(), operator_id(&operator)?, None, Some(role), None)
         .await?;
@@ -128,8 +129,8 @@ pub(super) async fn invite_again(
     Form(_): Form,
 ) -> Result<Response, Fault> {
     let id = operator_id(&operator)?;
-    let person = dashboard.accounts.operator(visitor.workspace_id(), id).await?;
-    let invited = dashboard.accounts.invite(visitor.actor(), id).await?;
+    let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
+    let invited = dashboard.management.accounts.invite(visitor.actor(), id).await?;
     dashboard.show_invitation(&visitor, &person.email, &invited).await
 }
 
@@ -140,9 +141,7 @@ pub(super) async fn delete_operator(
     Form(_): Form,
 ) -> Result<Response, Fault> {
     let id = operator_id(&operator)?;
-    dashboard.accounts.delete_operator(visitor.actor(), id).await?;
-    // Sessions of nobody open nothing; they need not stay.
-    dashboard.store.close_sessions(id, None, None, None).await?;
+    dashboard.management.accounts.delete_operator(visitor.actor(), id).await?;
     Ok(reply::see_other(OPERATORS))
 }
 
@@ -155,7 +154,7 @@ pub(super) async fn tokens(
 
 impl Dashboard {
     async fn show_tokens(&self, visitor: &Visitor, news: &Markup) -> Result<Response, Fault> {
-        let tokens = self.accounts.tokens(visitor.workspace_id()).await?;
+        let tokens = self.management.accounts.tokens(visitor.workspace_id()).await?;
         let now = self.clock.now();
         let body = html! {
             (news)
@@ -190,7 +189,7 @@ pub(super) async fn create_token(
     let name = form.text("name").filter(|name| name.chars().count() <= 100);
     let name = name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
     let role = read_role(&form)?;
-    let fresh = dashboard.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
+    let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
     dashboard.show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text)).await
 }
 
@@ -201,6 +200,6 @@ pub(super) async fn delete_token(
     Form(_): Form,
 ) -> Result<Response, Fault> {
     let id: TokenId = id.parse().map_err(|_| Fault::NotFound("token"))?;
-    dashboard.accounts.delete_token(visitor.actor(), id).await?;
+    dashboard.management.accounts.delete_token(visitor.actor(), id).await?;
     Ok(reply::see_other(TOKENS))
 }

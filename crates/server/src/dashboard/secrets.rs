@@ -56,16 +56,16 @@ pub(super) async fn outbound(State(dashboard): State<Arc<Dashboard>>, Administer
 
 impl Dashboard {
     async fn show_secrets(&self, visitor: &Visitor, direction: SecretDirection, news: &Markup) -> Result<Response, Fault> {
-        let mut secrets = self.rotation.list(visitor.workspace_id()).await?;
+        let mut secrets = self.management.rotation.list(visitor.workspace_id()).await?;
         secrets.retain(|(row, _)| row.direction == direction);
         let now = self.clock.now();
-        let path = path(direction);
+        let act = format!("/dashboard/settings/secrets/{}", direction.as_str());
         let inbound = direction == SecretDirection::Inbound;
         let body = html! {
             (news)
             section.card { h2 { @if inbound { "URL and signing secret" } @else { "Signing secret" } }
                 p { @if inbound { "Senders POST leads to the URL and sign them with the secret. Both are credentials." } @else { "Receivers verify events with it. It is not the inbound secret." } }
-                form.stack method="post" action={ (path) "/reveal" } {
+                form.stack method="post" action={ (act) "/reveal" } {
                     (token(visitor))
                     label { span { "Your password, to see it" } input type="password" name="password" autocomplete="current-password" required; }
                     div { button { "Show" } }
@@ -87,14 +87,14 @@ impl Dashboard {
                             @if *state == SecretState::Retiring { (row.uses) " times" @if let Some(at) = row.last_used_at { ", last " (time(at, now)) } }
                         } }
                         td { @if *state != SecretState::Active {
-                            form method="post" action={ (path) "/" (row.id) "/drop" } { (token(visitor)) button { @if *state == SecretState::Pending { "Cancel" } @else { "Drop now" } } }
+                            form method="post" action={ (act) "/" (row.id) "/drop" } { (token(visitor)) button { @if *state == SecretState::Pending { "Cancel" } @else { "Drop now" } } }
                         } }
                     } } }
                 } }
                 @if inbound { p.hint { "A replaced secret that was not used for days is safe to drop." } }
             }
             section { h2 { "Replace it" }
-                form.stack method="post" action={ (path) "/rotate" } {
+                form.stack method="post" action={ (act) "/rotate" } {
                     (token(visitor))
                     @if !inbound { label { span { "Sign with the new one only after (hours)" } input type="number" name="after" min="0" max="720" value="24"; } }
                     label { span { "The old one counts beside it for (hours)" } input type="number" name="overlap" min="0" max="720" value="24"; }
@@ -104,7 +104,7 @@ impl Dashboard {
             @if inbound {
                 section { h2 { "Replace the URL" }
                     p.hint { "The old URL is unknown at once. Do this only if it became known to others." }
-                    form method="post" action={ (path) "/endpoint" } { (token(visitor)) button.bad { "Make a new URL" } }
+                    form method="post" action="/dashboard/settings/inbound/endpoint" { (token(visitor)) button.bad { "Make a new URL" } }
                 }
             }
         };
@@ -136,22 +136,8 @@ pub(super) async fn reveal(
 ) -> Result<Response, Fault> {
     let direction = direction_of(&direction)?;
     dashboard.prove_password(&visitor, &form, "password").await?;
-    let audit = dashboard.audit(visitor.workspace_id(), visitor.id(), "secret.reveal", direction.as_str());
-    dashboard.store.audit(audit).await?;
-    let secrets = dashboard.rotation.list(visitor.workspace_id()).await?;
-    let present = secrets.iter().find(|(row, state)| row.direction == direction && *state == SecretState::Active);
-    let (row, _) = present.ok_or(Fault::NotFound("secret"))?;
-    let open = |id: &str, sealed| dashboard.vault.open(id, sealed).map_err(|_| Fault::Internal);
-    let secret = open(&row.id.to_string(), &row.secret)?;
-    let url = if direction == SecretDirection::Inbound {
-        let endpoints = dashboard.store.endpoints().await?;
-        let endpoint = endpoints.into_iter().find(|one| one.workspace_id == visitor.workspace_id());
-        let endpoint = endpoint.ok_or(Fault::NotFound("endpoint"))?;
-        let token = open(&endpoint.id.to_string(), &endpoint.token)?;
-        Some(setup::inbound_url(&dashboard.base_url, &token))
-    } else {
-        None
-    };
+    let (secret, token) = dashboard.management.rotation.reveal(visitor.actor(), direction).await?;
+    let url = token.map(|token| setup::inbound_url(&dashboard.base_url, &token));
     let news = html! {
         @if let Some(url) = &url { (once("The inbound URL.", url)) }
         (once(if url.is_some() { "The inbound signing secret." } else { "The outbound signing secret." }, &secret))
@@ -176,7 +162,7 @@ pub(super) async fn rotate(
         SecretDirection::Outbound => hours("after", Rotation::ACTIVATE_AFTER_MAX)?,
     };
     let rotate = Rotate { direction, activate_after, overlap: hours("overlap", Rotation::OVERLAP_MAX)? };
-    let fresh = dashboard.rotation.rotate(visitor.actor(), rotate).await?;
+    let fresh = dashboard.management.rotation.rotate(visitor.actor(), rotate).await?;
     let text = format!(
         "The new {} secret, in use from {}; the old one counts until {}. Copy it now.",
         direction.as_str(),
@@ -195,7 +181,7 @@ pub(super) async fn drop_secret(
 ) -> Result<Response, Fault> {
     let direction = direction_of(&direction)?;
     let secret: SecretId = secret.parse().map_err(|_| Fault::NotFound("secret"))?;
-    dashboard.rotation.drop_secret(visitor.actor(), secret).await?;
+    dashboard.management.rotation.drop_secret(visitor.actor(), secret).await?;
     Ok(reply::see_other(&path(direction)))
 }
 
@@ -204,13 +190,7 @@ pub(super) async fn rotate_endpoint(
     Administers(visitor): Administers,
     Form(_): Form,
 ) -> Result<Response, Fault> {
-    let (endpoint, token) = setup::endpoint(&dashboard.vault, visitor.workspace_id(), dashboard.clock.now());
-    let audit = dashboard.audit(visitor.workspace_id(), visitor.id(), "endpoint.rotate", endpoint.id);
-    dashboard.store.rotate_endpoint(endpoint, audit).await?;
-    dashboard.directory.reload(dashboard.clock.now()).await.map_err(|error| {
-        tracing::error!(%error, "a new endpoint is stored but could not be read back");
-        Fault::Internal
-    })?;
+    let (_, token) = dashboard.management.rotation.rotate_endpoint(visitor.actor()).await?;
     let url = setup::inbound_url(&dashboard.base_url, &token);
     dashboard.show_secrets(&visitor, SecretDirection::Inbound, &once("The new inbound URL.", &url)).await
 }

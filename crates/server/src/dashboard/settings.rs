@@ -58,7 +58,7 @@ impl Dashboard {
     }
 
     async fn change_settings(&self, visitor: &Visitor, change: impl FnOnce(Settings) -> Result<Settings, String>) -> Result<(), Fault> {
-        let changed = self.settings.change(visitor.actor(), |settings| {
+        let changed = self.management.settings.change(visitor.actor(), |settings| {
             let settings = change(settings)?;
             match broken(&settings).first() {
                 None => Ok(settings),

@@ -143,6 +143,25 @@ impl Lane {
         self.forget(released, before);
     }
 
+    /// What waits and is chosen, to be given back.
+    pub(super) fn give_back(
+        &mut self,
+        which: &impl Fn(&DueDelivery) -> bool,
+        released: &mut Vec<DeliveryId>,
+    ) {
+        let before = released.len();
+        let mut keep = |delivery: &DueDelivery| {
+            let chosen = which(delivery);
+            if chosen {
+                released.push(delivery.id);
+            }
+            !chosen
+        };
+        self.queue.retain(&mut keep);
+        self.busy.values_mut().for_each(|parked| parked.retain(&mut keep));
+        self.forget(released, before);
+    }
+
     /// What waits beyond the present bound, youngest first, to be given back.
     fn trim(&mut self, released: &mut Vec<DeliveryId>) {
         let excess = self.held().saturating_sub(self.held_max()).min(self.queue.len());

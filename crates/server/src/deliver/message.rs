@@ -1,10 +1,11 @@
 //! The request of one attempt: the event's bytes, signed anew.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use agentflow_events::{EventId, EventType};
 use agentflow_signature::{
-    Outbound, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER, Signer, Timestamp,
+    STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER, Timestamp,
 };
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -12,6 +13,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 
 use super::Target;
+use crate::directory::Signers;
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-agentflow-event-id");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-agentflow-event-type");
@@ -32,12 +34,13 @@ pub(super) struct Message<'a> {
     pub(super) event_type: EventType,
     pub(super) attempt_number: u32,
     pub(super) body: &'a Bytes,
-    pub(super) signer: &'a Signer<Outbound>,
+    pub(super) signers: Signers<'a>,
     pub(super) now: Timestamp,
 }
 
 impl Message<'_> {
-    /// The request, in both signature schemes over the same bytes.
+    /// The request, in both signature schemes over the same bytes. Standard Webhooks takes several signatures: that of a replaced
+    /// secret goes with the present one's while the overlap lasts.
     pub(super) fn request(&self, target: &Target) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = Method::POST;
@@ -46,14 +49,20 @@ impl Message<'_> {
         headers.insert(HOST, target.host_header.clone());
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(USER_AGENT, AGENT);
-        self.signer.sign(self.body, self.now).insert_into(&mut headers);
+        let signer = self.signers.present();
+        signer.sign(self.body, self.now).insert_into(&mut headers);
         let id = self.event_id.to_string();
-        let standard = self.signer.sign_standard(&id, self.body, self.now);
+        let standard = signer.sign_standard(&id, self.body, self.now);
+        let mut signatures = Cow::Borrowed(standard.signature());
+        for replaced in self.signers.replaced() {
+            let also = replaced.sign_standard(&id, self.body, self.now);
+            signatures = Cow::Owned(format!("{signatures} {}", also.signature()));
+        }
         let id = value(&id);
         let [standard_id, standard_timestamp, standard_signature] = &*STANDARD;
         headers.insert(standard_id, id.clone());
         headers.insert(standard_timestamp, value(standard.timestamp()));
-        headers.insert(standard_signature, value(standard.signature()));
+        headers.insert(standard_signature, value(&signatures));
         headers.insert(EVENT_ID, id);
         headers.insert(EVENT_TYPE, HeaderValue::from_static(self.event_type.as_str()));
         headers.insert(ATTEMPT, self.attempt_number.into());

@@ -20,11 +20,15 @@ mod simulation;
 mod target;
 mod worker;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use agentflow_events::{EventType, LeadId};
 
 use crate::clock::Clock;
 use crate::config::DeliveryConfig;
 use crate::directory::Directory;
+use crate::id::DeliveryId;
 use crate::intake::Dispatch;
 use crate::record::{Attempt, Destination, DueDelivery, EventRow};
 use crate::store::Store;
@@ -68,6 +72,14 @@ impl Deliver {
         self.worker.wake();
     }
 
+    /// Gives deliveries back to the store that wait here for an attempt: they were cancelled there. Attempts under way finish.
+    pub fn give_back(&self, deliveries: &[DeliveryId]) {
+        if !deliveries.is_empty() {
+            let chosen: HashSet<DeliveryId> = deliveries.iter().copied().collect();
+            self.worker.give_back(|delivery| chosen.contains(&delivery.id));
+        }
+    }
+
     /// Sends an event at once, beside the lanes; nothing is stored and nothing retried.
     pub async fn send_test(&self, destination: &Destination, event: EventRow) -> Attempt {
         self.worker.send_test(destination, event).await
@@ -91,5 +103,9 @@ impl Deliver {
 impl Dispatch for Deliver {
     fn dispatch(&self, deliveries: Vec<DueDelivery>) {
         self.worker.dispatch(deliveries);
+    }
+
+    fn reconsider(&self, lead: LeadId, event_type: EventType) {
+        self.worker.give_back(|delivery| delivery.lead_id == lead && delivery.event_type == event_type);
     }
 }

@@ -213,6 +213,14 @@ impl Scheduler {
         });
     }
 
+    /// Gives back what waits and is chosen: the store knows better now what becomes of it.
+    pub(crate) fn give_back(&mut self, which: impl Fn(&DueDelivery) -> bool) {
+        let all: Vec<DestinationId> = self.lanes.keys().copied().collect();
+        for id in all {
+            self.change(id, |lane, released| lane.give_back(&which, released));
+        }
+    }
+
     /// No new attempts and claims from here on; what waits is given back.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;

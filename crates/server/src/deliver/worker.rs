@@ -108,6 +108,10 @@ impl Worker {
         self.step(|scheduler, _| scheduler.wake());
     }
 
+    pub(super) fn give_back(self: &Arc<Self>, which: impl Fn(&DueDelivery) -> bool) {
+        self.step(|scheduler, _| scheduler.give_back(which));
+    }
+
     pub(super) async fn stop(self: &Arc<Self>) {
         self.stopping.cancel();
         self.step(|scheduler, _| scheduler.stop());
@@ -186,7 +190,7 @@ impl Worker {
                 |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
             let targets = found.iter().map(|destination| (destination.id, target(destination))).collect();
             *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
-            found.iter().map(|destination| (destination.id, destination.enabled)).collect::<Vec<_>>()
+            found.iter().map(|destination| (destination.id, destination.sends())).collect::<Vec<_>>()
         });
         self.step(|scheduler, now| scheduler.destinations(lanes.as_deref(), now));
     }
@@ -245,13 +249,14 @@ impl Worker {
         delivery: &DueDelivery,
     ) -> Result<Reply, SendError> {
         let request = || {
+            let now = self.clock.now();
             let message = Message {
                 event_id: delivery.event_id,
                 event_type: delivery.event_type,
                 attempt_number: delivery.attempt_number,
                 body: &delivery.body,
-                signer: &workspace.signer,
-                now: signing_time(self.clock.now()),
+                signers: workspace.signers(now),
+                now: signing_time(now),
             };
             message.request(target)
         };
@@ -340,13 +345,14 @@ impl Worker {
         let mut sent = match (target, workspace) {
             (Ok(target), Some(workspace)) => {
                 let request = || {
+                    let now = self.clock.now();
                     let message = Message {
                         event_id: event.id,
                         event_type: event.event_type,
                         attempt_number: 1,
                         body: &event.body,
-                        signer: &workspace.signer,
-                        now: signing_time(self.clock.now()),
+                        signers: workspace.signers(now),
+                        now: signing_time(now),
                     };
                     message.request(&target)
                 };

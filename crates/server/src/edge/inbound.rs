@@ -26,6 +26,9 @@ use crate::telemetry::Metrics;
 /// Bodies of the greatest size that may be on their way at the same time.
 const BODIES_MAX: usize = 1_024;
 
+/// Where leads are sent to.
+pub const ROUTE: &str = "/v1/inbound/{endpoint_token}";
+
 struct Inbound {
     intake: Arc<Intake>,
     directory: Arc<Directory>,
@@ -44,7 +47,7 @@ pub fn router(
     let body_bytes_max = limits.body_bytes_max;
     let bodies = BodyBudget::new(body_bytes_max.saturating_mul(BODIES_MAX));
     let inbound = Inbound { intake, directory, metrics, body_bytes_max, bodies };
-    Router::new().route("/v1/inbound/{token}", any(receive)).with_state(Arc::new(inbound))
+    Router::new().route(ROUTE, any(receive)).with_state(Arc::new(inbound))
 }
 
 async fn receive(

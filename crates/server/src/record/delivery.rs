@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use agentflow_events::{EventId, EventType, LeadId, Moment, OperatorId, WorkspaceId};
+use agentflow_events::{EventId, EventType, LeadId, Moment, WorkspaceId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AuditId, DeliveryId, DestinationId};
+use crate::id::{DeliveryId, DestinationId, OperationId};
 
 /// One event with the bytes that every destination gets. Its `Debug` leaves the body out.
 #[derive(Clone)]
@@ -56,8 +56,10 @@ pub struct Destination {
     pub url: String,
     /// The types it subscribes to.
     pub event_types: Vec<EventType>,
-    /// Whether events are sent. Pending deliveries of a disabled destination wait.
+    /// Whether it gets events. A disabled destination gets no new ones; what is pending waits.
     pub enabled: bool,
+    /// Whether sending rests. A paused destination gets new events all the same; they wait with what is pending.
+    pub paused: bool,
     /// Set where the server disabled it, cleared when it is enabled again.
     pub disabled_reason: Option<DisabledReason>,
     /// Events made from here on are sent.
@@ -73,8 +75,17 @@ pub struct DestinationChange {
     pub url: Option<String>,
     /// The types it subscribes to.
     pub event_types: Option<Vec<EventType>>,
-    /// Whether events are sent.
+    /// Whether it gets events.
     pub enabled: Option<bool>,
+    /// Whether sending rests.
+    pub paused: Option<bool>,
+}
+
+impl Destination {
+    /// Whether attempts are made.
+    pub fn sends(&self) -> bool {
+        self.enabled && !self.paused
+    }
 }
 
 impl DestinationChange {
@@ -92,6 +103,13 @@ impl DestinationChange {
                 (to.disabled_reason, to.failing_since) = (None, None);
             }
         }
+        if let Some(paused) = self.paused {
+            if to.paused && !paused {
+                // Nobody tried meanwhile: the rest counts for nothing.
+                to.failing_since = None;
+            }
+            to.paused = paused;
+        }
     }
 }
 
@@ -105,10 +123,22 @@ pub enum DeliveryState {
     Delivered,
     /// Out of attempts: a dead letter, sent again on request.
     Dead,
-    /// Its destination was deleted.
+    /// An operator cancelled it, or its destination was deleted.
     Cancelled,
-    /// Another delivery of the same event took its place.
+    /// What it asks for is done: its lead was decided.
     Superseded,
+}
+
+/// Why a delivery ended without having been delivered or given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateReason {
+    /// Its lead was decided, and the workspace has such review requests dropped.
+    LeadDecided,
+    /// An operator cancelled it.
+    CancelledByOperator,
+    /// Its destination was deleted.
+    DestinationDeleted,
 }
 
 impl DeliveryState {
@@ -155,6 +185,8 @@ pub struct Delivery {
     pub destination_id: DestinationId,
     /// Where it stands.
     pub state: DeliveryState,
+    /// Why it is cancelled or superseded, or will be when the attempt that is under way is over.
+    pub state_reason: Option<StateReason>,
     /// When the next attempt is due; absent unless pending.
     pub next_attempt_at: Option<Moment>,
     /// When the delivery was made.
@@ -245,19 +277,35 @@ pub struct FinishedAttempt {
     pub disable_after: Duration,
 }
 
-/// Who did what to what, kept for the workspace's admins.
+/// What a row of the operational log tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Half of the time has passed after which the destination will be disabled.
+    DestinationFailing,
+    /// The server disabled it.
+    DestinationDisabled,
+    /// What the server had disabled gets events again.
+    DestinationEnabled,
+    /// An operator paused it.
+    DestinationPaused,
+    /// An operator resumed it.
+    DestinationResumed,
+}
+
+/// What became of the workspace's destinations, told to those who run them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditRow {
+pub struct OperationRow {
     /// Id.
-    pub id: AuditId,
+    pub id: OperationId,
     /// Owner.
     pub workspace_id: WorkspaceId,
     /// When.
     pub at: Moment,
-    /// Who.
-    pub operator_id: OperatorId,
-    /// What, for instance `lead.approve` or `secret.rotate`.
-    pub action: String,
-    /// To which object: an id, or empty.
-    pub subject: String,
+    /// What.
+    pub kind: OperationKind,
+    /// The destination.
+    pub destination_id: DestinationId,
+    /// One or two sentences for people, without anything secret.
+    pub message: String,
 }

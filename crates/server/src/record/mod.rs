@@ -7,13 +7,13 @@ mod session;
 mod workspace;
 
 pub use delivery::{
-    Attempt, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
-    DisabledReason, DueDelivery, EventRow, FinishedAttempt,
+    Attempt, AttemptOutcome, Delivery, DeliveryState, Destination, DestinationChange, DisabledReason,
+    DueDelivery, EventRow, FinishedAttempt, OperationKind, OperationRow, StateReason,
 };
 pub use inbound::{InboundLogRow, InboundStatus, SignatureFinding, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
 pub use session::Session;
 pub use workspace::{
-    ApiToken, Endpoint, Operator, Role, ScoringRules, SealedBytes, SecretDirection, SecretRow, Settings,
-    Workspace,
+    Actor, ApiToken, AuditRow, Endpoint, Invitation, Operator, OperatorChange, Role, ScoringRules,
+    SealedBytes, SecretDirection, SecretRow, SecretUses, Settings, Workspace,
 };

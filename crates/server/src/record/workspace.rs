@@ -5,7 +5,7 @@ use std::fmt;
 use agentflow_events::{Moment, OperatorId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EndpointId, SecretId, TokenId};
+use crate::id::{AuditId, EndpointId, SecretId, TokenId, mint};
 
 /// What a workspace may set; `GET/PUT /api/v1/settings` shows exactly this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub retry_schedule_seconds: Vec<u32>,
     /// Closed leads are deleted after this many days; null: kept.
     pub retention_days: Option<u32>,
+    /// Whether a `lead.review_requested` that is still pending is dropped once its lead is decided.
+    pub supersede_review_requests: bool,
     /// What the built-in scorer looks for.
     pub scoring: ScoringRules,
 }
@@ -33,6 +35,7 @@ impl Default for Settings {
             duplicate_window_seconds: 86_400,
             retry_schedule_seconds: vec![0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000],
             retention_days: None,
+            supersede_review_requests: false,
             scoring: ScoringRules::default(),
         }
     }
@@ -106,7 +109,8 @@ impl SecretDirection {
     }
 }
 
-/// A signing secret. The one without an end is the present one.
+/// A signing secret. Of one direction, the youngest that is active is the present one; it has an end only while a successor
+/// waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRow {
     /// Id.
@@ -119,8 +123,36 @@ pub struct SecretRow {
     pub secret: SealedBytes,
     /// When it was made.
     pub created_at: Moment,
-    /// After this it is refused; absent: the present one.
+    /// From here on it counts; later than `created_at` for an outbound one that receivers take up first.
+    pub active_from: Moment,
+    /// After this it is refused, or no longer signed with; absent: no end is in sight.
     pub expires_at: Option<Moment>,
+    /// How often a sender used it while another one of its direction was accepted, too. Counted for inbound ones alone.
+    pub uses: u64,
+    /// When that was last.
+    pub last_used_at: Option<Moment>,
+}
+
+impl SecretRow {
+    /// Of secrets of one direction, the one that counts at `now`: the youngest that is active. Before the first one's time, which
+    /// a clock that was set back brings about, the oldest.
+    pub fn present(of_one_direction: &[Self], now: Moment) -> Option<&Self> {
+        let active = of_one_direction.iter().filter(|row| row.active_from <= now);
+        active
+            .max_by_key(|row| (row.expires_at.is_none(), row.active_from, row.id))
+            .or_else(|| of_one_direction.iter().min_by_key(|row| (row.active_from, row.id)))
+    }
+}
+
+/// Uses of a secret that are not in the store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretUses {
+    /// The secret.
+    pub id: SecretId,
+    /// So many more.
+    pub more: u64,
+    /// The last of them.
+    pub last_used_at: Moment,
 }
 
 /// What an operator may do.
@@ -144,6 +176,11 @@ impl Role {
             Role::Admin => "admin",
         }
     }
+
+    /// The role with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| role.as_str() == name)
+    }
 }
 
 /// A person. The password is kept as an argon2id hash.
@@ -161,6 +198,70 @@ pub struct Operator {
     pub role: Role,
     /// When the account was made.
     pub created_at: Moment,
+    /// Until when an invitation to choose a password can be used; absent: there is none.
+    pub invited_until: Option<Moment>,
+}
+
+/// What an operator is changed to; absent: as it is.
+#[derive(Clone, Default)]
+pub struct OperatorChange {
+    /// Name to sign in with.
+    pub email: Option<String>,
+    /// What the person may do.
+    pub role: Option<Role>,
+    /// PHC string.
+    pub password_hash: Option<String>,
+}
+
+/// Lets a person choose a password, once; found by its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// SHA-256 of the token's text.
+    pub token_hash: [u8; 32],
+    /// For whom.
+    pub operator_id: OperatorId,
+    /// It cannot be used from here on.
+    pub expires_at: Moment,
+}
+
+/// Who makes a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Everything outside it does not exist for them.
+    pub workspace_id: WorkspaceId,
+    /// The person.
+    pub operator_id: OperatorId,
+}
+
+/// Who did what to what, kept for the workspace's admins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Id.
+    pub id: AuditId,
+    /// Owner.
+    pub workspace_id: WorkspaceId,
+    /// When.
+    pub at: Moment,
+    /// Who.
+    pub operator_id: OperatorId,
+    /// What, for instance `lead.approve` or `secret.rotate`.
+    pub action: String,
+    /// To which object: an id, or empty.
+    pub subject: String,
+}
+
+impl AuditRow {
+    /// The row that tells of a change by this person.
+    pub fn new(actor: Actor, at: Moment, action: &str, subject: impl ToString) -> Self {
+        Self {
+            id: mint(at),
+            workspace_id: actor.workspace_id,
+            at,
+            operator_id: actor.operator_id,
+            action: action.to_owned(),
+            subject: subject.to_string(),
+        }
+    }
 }
 
 /// An API token: found by its hash, acts for an operator.
@@ -172,10 +273,14 @@ pub struct ApiToken {
     pub workspace_id: WorkspaceId,
     /// For whom it acts.
     pub operator_id: OperatorId,
-    /// What it may do.
+    /// What people call it.
+    pub name: String,
+    /// What it may do; never more than its operator may.
     pub role: Role,
     /// SHA-256 of the token's text.
     pub token_hash: [u8; 32],
     /// When it was made.
     pub created_at: Moment,
+    /// When it was last used, to about a minute; absent: never.
+    pub last_used_at: Option<Moment>,
 }

@@ -5,13 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use super::SetupError;
-use crate::id::random;
-use crate::vault::Vault;
-
-const MASTER_KEY: &str = "master.key";
 
 /// Makes the folder (0700) unless it is there; an existing one keeps its mode.
 pub(super) fn make_folder(folder: &Path) -> Result<(), SetupError> {
@@ -24,32 +18,6 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, SetupError> {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(fault) => Err(file_fault(folder, fault)),
-    }
-}
-
-/// Whether there is a master key, usable or not.
-pub(super) fn has_master_key(folder: &Path) -> bool {
-    folder.join(MASTER_KEY).exists()
-}
-
-/// The master key; made at random where there is none and it `may_be_made`.
-pub(super) fn master_key(
-    folder: &Path,
-    may_be_made: bool,
-) -> Result<Zeroizing<[u8; Vault::KEY_BYTES]>, SetupError> {
-    let path = folder.join(MASTER_KEY);
-    match fs::read(&path).map(Zeroizing::new) {
-        Ok(bytes) => {
-            let key = bytes.as_slice().try_into().map_err(|_| SetupError::NoKey(path))?;
-            Ok(Zeroizing::new(key))
-        }
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound && may_be_made => {
-            let key = Zeroizing::new(random::<{ Vault::KEY_BYTES }>());
-            write(&path, &*key)?;
-            Ok(key)
-        }
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(SetupError::KeyMissing(path)),
-        Err(fault) => Err(file_fault(&path, fault)),
     }
 }
 
@@ -69,6 +37,11 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), SetupError> {
     written().map_err(|fault| file_fault(path, fault))
 }
 
+/// Puts a file in another one's place, for good.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), SetupError> {
+    fs::rename(from, to).and_then(|()| sync_folder(to)).map_err(|fault| file_fault(to, fault))
+}
+
 /// Removes a file, if it is there.
 pub(super) fn remove(path: &Path) -> Result<(), SetupError> {
     match fs::remove_file(path).and_then(|()| sync_folder(path)) {
@@ -78,7 +51,8 @@ pub(super) fn remove(path: &Path) -> Result<(), SetupError> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 pub(super) fn file_fault(path: &Path, fault: io::Error) -> SetupError {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agentflow_events::{Moment, OperatorId, WorkspaceId};
+use agentflow_events::{Moment, WorkspaceId};
 use agentflow_signature::{InboundSecret, OutboundSecret};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
@@ -11,12 +11,17 @@ use super::{FirstStart, absolute};
 use crate::directory::credential_hash;
 use crate::id::{EndpointId, SecretId, mint, random};
 use crate::password;
-use crate::record::{ApiToken, Endpoint, Operator, Role, SecretDirection, SecretRow, Settings, Workspace};
+use crate::record::{
+    Actor, ApiToken, Endpoint, Operator, Role, SecretDirection, SecretRow, Settings, Workspace,
+};
 use crate::store::Founding;
 use crate::vault::Vault;
 
 /// Name that the first admin signs in with.
 const ADMIN_EMAIL: &str = "admin@localhost";
+
+/// What the first API token is called.
+const FIRST_TOKEN: &str = "first";
 
 /// Mints everything, at random; the second part shows it in the clear.
 pub(super) fn new(vault: &Vault, base_url: &str, certificate: &Path, now: Moment) -> (Founding, FirstStart) {
@@ -32,8 +37,10 @@ pub(super) fn new(vault: &Vault, base_url: &str, certificate: &Path, now: Moment
         password_hash: password::hash(&password),
         role: Role::Admin,
         created_at: now,
+        invited_until: None,
     };
-    let (token, api_token) = api_token(workspace.id, admin.id, now);
+    let actor = Actor { workspace_id: workspace.id, operator_id: admin.id };
+    let (token, api_token) = api_token(actor, FIRST_TOKEN.to_owned(), Role::Admin, now);
     let secrets = [
         secret(vault, workspace.id, SecretDirection::Inbound, inbound_secret.expose(), now),
         secret(vault, workspace.id, SecretDirection::Outbound, outbound_secret.expose(), now),
@@ -65,7 +72,7 @@ pub(crate) fn endpoint(
     (Endpoint { id, workspace_id, token_hash: credential_hash(&text), token, created_at: now }, text)
 }
 
-/// A secret as it is kept.
+/// A secret as it is kept, active at once.
 pub(crate) fn secret(
     vault: &Vault,
     workspace_id: WorkspaceId,
@@ -75,7 +82,17 @@ pub(crate) fn secret(
 ) -> SecretRow {
     let id: SecretId = mint(now);
     let secret = vault.seal(&id.to_string(), text);
-    SecretRow { id, workspace_id, direction, secret, created_at: now, expires_at: None }
+    SecretRow {
+        id,
+        workspace_id,
+        direction,
+        secret,
+        created_at: now,
+        active_from: now,
+        expires_at: None,
+        uses: 0,
+        last_used_at: None,
+    }
 }
 
 /// Where leads are sent.
@@ -93,14 +110,24 @@ pub(super) fn dashboard_url(base_url: &str) -> String {
     format!("{base_url}/dashboard")
 }
 
-fn api_token(
-    workspace_id: WorkspaceId,
-    operator_id: OperatorId,
+/// A fresh API token that acts for `actor`, and its text.
+pub(crate) fn api_token(
+    actor: Actor,
+    name: String,
+    role: Role,
     now: Moment,
 ) -> (ApiToken, Zeroizing<String>) {
     let text = Zeroizing::new(format!("aft_{}", Base64UrlUnpadded::encode_string(&random::<32>())));
     let token_hash = credential_hash(&text);
-    let token =
-        ApiToken { id: mint(now), workspace_id, operator_id, role: Role::Admin, token_hash, created_at: now };
+    let token = ApiToken {
+        id: mint(now),
+        workspace_id: actor.workspace_id,
+        operator_id: actor.operator_id,
+        name,
+        role,
+        token_hash,
+        created_at: now,
+        last_used_at: None,
+    };
     (token, text)
 }

@@ -7,19 +7,24 @@
 mod files;
 mod first_start;
 mod founding;
+mod keys;
+mod rekey;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use first_start::FirstStart;
-pub(crate) use founding::{endpoint, inbound_url, secret};
+pub(crate) use founding::{api_token, endpoint, inbound_url, secret};
+pub use rekey::{Rekeyed, rekey};
 
 use crate::clock::Clock;
 use crate::config::{Config, StoreUrl};
 use crate::edge::{TlsError, TlsSource};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AdminStore, Store, StoreError};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
+
+use keys::Keys;
 
 /// Why a data folder cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +44,32 @@ pub enum SetupError {
         fault: std::io::Error,
     },
     /// The master key's file is not one.
-    #[error("{0}: is no master key of 32 bytes; restore it from a backup")]
+    #[error("{0}: is no master key of 32 bytes, as they are or as hex or base64; restore it from a backup")]
     NoKey(PathBuf),
     /// The store has workspaces and the folder no master key.
     #[error(
         "{0}: the master key is missing, without which the store's secrets cannot be read; restore it from a backup"
     )]
     KeyMissing(PathBuf),
+    /// The folder was founded under a key that is kept elsewhere, and no setting says where.
+    #[error(
+        "{0}: the master key of this data folder is kept elsewhere; name it with secrets.key_file or AGENTFLOW_SECRETS_KEY"
+    )]
+    KeyElsewhere(PathBuf),
+    /// The key is not the one that sealed what is stored, or a value is damaged.
+    #[error("{place}: {fault}; nothing was changed")]
+    WrongKey {
+        /// Where the key is from.
+        place: String,
+        /// What the vault says.
+        fault: VaultError,
+    },
+    /// A rekey of a folder whose key is kept elsewhere.
+    #[error("rekey: the present key is not in the data folder; name the new one's file with --new-key-file")]
+    NewKeyUnnamed,
+    /// A rekey to the present key.
+    #[error("{0}: holds the present master key; name a file with another one, or one that is to be made")]
+    SameKey(PathBuf),
     /// The folder is in use and its database missing or empty.
     #[error(
         "{0}: the database is missing, though its master key is here; restore it from a backup, check store.url, or use another data folder"
@@ -84,7 +108,8 @@ pub async fn open(config: &Config, base_url: &str, clock: &Clock) -> Result<Home
     let folder = &config.data_dir;
     files::make_folder(folder)?;
     let store_path = store_path(config);
-    let in_use = files::has_master_key(folder);
+    let keys = Keys::new(folder, &config.secrets);
+    let in_use = keys.are_known();
     if !in_use && !store_path.exists() && !FirstStart::is_pending(folder) {
         FirstStart::begin(folder)?;
     }
@@ -100,7 +125,7 @@ pub async fn open(config: &Config, base_url: &str, clock: &Clock) -> Result<Home
     if in_use && !founded {
         return Err(SetupError::DatabaseMissing(store_path));
     }
-    let vault = Vault::new(&*files::master_key(folder, !founded)?);
+    let vault = keys.vault(!founded, &store.sealed().await.map_err(fault)?)?;
     let tls = tls(config, base_url)?;
     let untold = if founded {
         // The address may have been mended since the start that was broken off.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use agentflow_events::{Moment, OperatorId, WorkspaceId};
+use agentflow_events::{Moment, WorkspaceId};
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::id::DestinationId;
+use crate::id::{DestinationId, EndpointId, SecretId, TokenId};
 use crate::record::{
-    ApiToken, AuditRow, Destination, DestinationChange, Endpoint, Operator, SecretRow, Settings, Workspace,
+    ApiToken, AuditRow, Destination, DestinationChange, Endpoint, Operator, SealedBytes, SecretRow,
+    SecretUses, Settings, Workspace,
 };
 
 /// Everything a new workspace begins with, in one transaction.
@@ -26,6 +27,36 @@ pub struct Founding {
     pub token: ApiToken,
 }
 
+/// What became of a secret that was to be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretDropped {
+    /// It is gone: the one before it stays, where it waited for its time.
+    Done,
+    /// It is the present one of its direction. Nothing was changed.
+    Present,
+    /// The workspace has none with this id.
+    NotFound,
+}
+
+/// The row that a sealed value stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealedIn {
+    /// A signing secret's.
+    Secret(SecretId),
+    /// An endpoint's, whose token it is.
+    Endpoint(EndpointId),
+}
+
+impl SealedIn {
+    /// The row's id, to which the vault binds the value.
+    pub fn id(&self) -> String {
+        match self {
+            SealedIn::Secret(id) => id.to_string(),
+            SealedIn::Endpoint(id) => id.to_string(),
+        }
+    }
+}
+
 /// The administration's part of the store. Each change carries its audit row, committed with it.
 ///
 /// # Errors
@@ -41,28 +72,36 @@ pub trait AdminStore: Send + Sync + 'static {
     /// Every live endpoint.
     async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError>;
 
-    /// Every secret that has not expired at `now`.
+    /// Every secret that has not expired at `now`, with those whose time is still to come.
     async fn secrets(&self, now: Moment) -> Result<Vec<SecretRow>, StoreError>;
-
-    /// Every API token.
-    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError>;
-
-    /// The people of a workspace.
-    async fn operators(&self, workspace: WorkspaceId) -> Result<Vec<Operator>, StoreError>;
-
-    /// One person.
-    async fn operator(&self, id: OperatorId) -> Result<Option<Operator>, StoreError>;
 
     /// Puts new settings in place.
     async fn put_settings(&self, settings: Settings, audit: AuditRow) -> Result<(), StoreError>;
 
-    /// Puts a new secret in place; the present one of its direction expires at `old_expires_at`, and earlier ones no later.
+    /// Puts a new secret in place, from its `active_from` on; the present one of its direction expires at `old_expires_at`, and earlier ones no later.
     async fn rotate_secret(
         &self,
         secret: SecretRow,
         old_expires_at: Moment,
         audit: AuditRow,
     ) -> Result<(), StoreError>;
+
+    /// Deletes a secret that is not the present one of its direction at the audit row's time. Where it waited for its time, the
+    /// present one has no end again.
+    async fn drop_secret(&self, id: SecretId, audit: AuditRow) -> Result<SecretDropped, StoreError>;
+
+    /// Adds uses of secrets and notes the last ones of tokens. What is gone meanwhile is passed over.
+    async fn note_uses(
+        &self,
+        secrets: Vec<SecretUses>,
+        tokens: Vec<(TokenId, Moment)>,
+    ) -> Result<(), StoreError>;
+
+    /// Every value that was sealed with the master key, of every workspace, expired ones too.
+    async fn sealed(&self) -> Result<Vec<(SealedIn, SealedBytes)>, StoreError>;
+
+    /// Puts other sealed values in place, all of them in one transaction, and leaves no trace of the old ones in the file.
+    async fn reseal(&self, values: Vec<(SealedIn, SealedBytes)>) -> Result<(), StoreError>;
 
     /// Puts a new endpoint in place of every live one of its workspace.
     async fn rotate_endpoint(&self, endpoint: Endpoint, audit: AuditRow) -> Result<(), StoreError>;

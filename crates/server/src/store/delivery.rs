@@ -7,21 +7,30 @@ use super::{DeliveryFilter, StoreError};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{AuditRow, DueDelivery, FinishedAttempt};
 
-/// Which deliveries to send again.
+/// Which deliveries to send again, or to cancel.
 #[derive(Clone, Debug)]
 pub enum ResendFilter {
     /// This one, whatever its state.
     One(DeliveryId),
-    /// All that match; without a state: the dead ones.
+    /// All that match; without a state: the dead ones to send again, the pending ones to cancel.
     Matching(DeliveryFilter),
+}
+
+/// What a cancellation did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    /// How many deliveries were, or would be.
+    pub count: u64,
+    /// Those among them that this process has claimed; attempts that are under way finish and are recorded.
+    pub claimed: Vec<DeliveryId>,
 }
 
 /// The delivery stage's part of the store.
 #[async_trait]
 pub trait DeliveryStore: Send + Sync + 'static {
-    /// Claims up to `limit` deliveries of an enabled destination that are due, oldest due first. A claim holds until the
+    /// Claims up to `limit` deliveries of a destination that [sends](crate::record::Destination::sends) and that are due, oldest due first. A claim holds until the
     /// attempt is finished, the delivery is released, or the process ends; a caller that goes away before the answer
-    /// claims nothing. `None`: the destination is disabled or gone, which says nothing of what is due there.
+    /// claims nothing. `None`: the destination is disabled, paused or gone, which says nothing of what is due there.
     ///
     /// # Errors
     /// Nothing was claimed.
@@ -42,7 +51,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn next_due(&self) -> Result<Vec<(DestinationId, Moment)>, StoreError>;
 
     /// Records an attempt and what follows; ends the claim. Updates the destination: a success clears `failing_since`, a
-    /// failure sets it, 410 and too long a failure disable it. Attempts of a delivery that is no longer pending (cancelled
+    /// failure sets it, 410 and too long a failure disable it, and half of that time is warned of, with a row of the operational
+    /// log each. A failed attempt of a delivery that was superseded meanwhile is its last. Attempts of a delivery that is no longer pending (cancelled
     /// meanwhile) are recorded and change no state. Answers whether the destination was disabled by it.
     ///
     /// # Errors
@@ -62,4 +72,15 @@ pub trait DeliveryStore: Send + Sync + 'static {
         now: Moment,
         audit: Option<AuditRow>,
     ) -> Result<u64, StoreError>;
+
+    /// Cancels pending deliveries, and no others. `audit`: as for [`resend`](Self::resend).
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn cancel(
+        &self,
+        workspace: WorkspaceId,
+        filter: ResendFilter,
+        audit: Option<AuditRow>,
+    ) -> Result<Cancelled, StoreError>;
 }

@@ -138,7 +138,9 @@ pub trait IntakeStore: Send + Sync + 'static {
     /// many wait, rows are dropped: a refused request must not cost more than an accepted one.
     fn log(&self, row: InboundLogRow);
 
-    /// Commits an operator's decision: lead, event, deliveries and audit row in one transaction.
+    /// Commits an operator's decision: lead, event, deliveries and audit row in one transaction. Where the workspace has it so
+    /// set, deliveries of the lead's review request that are pending are superseded with it, those that this process has
+    /// claimed at the end of their attempt.
     ///
     /// # Errors
     /// Nothing was written.

@@ -9,6 +9,7 @@
 //! - Whoever changes a lead says on which version the change rests; a lead that has moved on is not changed.
 //! - A failed sync is never retried: the store [fails](Store::failed) and refuses everything from then on.
 
+mod accounts;
 mod admin;
 mod delivery;
 mod intake;
@@ -19,8 +20,9 @@ pub mod sqlite;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
-pub use admin::{AdminStore, Founding};
-pub use delivery::{DeliveryStore, ResendFilter};
+pub use accounts::{AccountChanged, AccountStore};
+pub use admin::{AdminStore, Founding, SealedIn, SecretDropped};
+pub use delivery::{Cancelled, DeliveryStore, ResendFilter};
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
 pub use overview::{Health, Overview, OverviewStore, ScoreCounts, Step};
 pub use query::{
@@ -30,7 +32,9 @@ pub use session::SessionStore;
 
 /// Everything a backend does.
 #[async_trait::async_trait]
-pub trait Store: IntakeStore + DeliveryStore + QueryStore + AdminStore + SessionStore + OverviewStore {
+pub trait Store:
+    IntakeStore + DeliveryStore + QueryStore + AdminStore + AccountStore + SessionStore + OverviewStore
+{
     /// Waits until the store can never again be trusted to write (a sync failed, its writer died), and says why. The
     /// server stops then.
     async fn failed(&self) -> String;

@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::id::{DeliveryId, DestinationId};
 use crate::reason::Reason;
-use crate::record::{Delivery, DeliveryState, EventRow, InboundLogRow, Lead, LeadState, StoredSubmission};
+use crate::record::{
+    AuditRow, Delivery, DeliveryState, EventRow, InboundLogRow, Lead, LeadState, OperationRow,
+    StoredSubmission,
+};
 
 /// Where a page begins: the store's own order of the last row of the page before.
 /// As text it is opaque to callers: the order under a letter that tells this form from later ones.
@@ -56,6 +59,17 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Absent on the last page.
     pub next_cursor: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// A page of a list that is short enough to be read as a whole; its cursor counts rows.
+    pub fn of_all(mut all: Vec<T>, request: PageRequest) -> Self {
+        let begin = request.cursor.map_or(0, |cursor| usize::try_from(cursor.0).unwrap_or(usize::MAX));
+        let begin = begin.min(all.len());
+        let end = all.len().min(begin + request.limit);
+        let next_cursor = (end < all.len()).then(|| Cursor(i64::try_from(end).unwrap_or(i64::MAX)));
+        Self { items: all.drain(begin..end).collect(), next_cursor }
+    }
 }
 
 /// Which leads; absent means any.
@@ -163,6 +177,20 @@ pub trait QueryStore: Send + Sync + 'static {
         state: LeadState,
         at_most: u32,
     ) -> Result<u32, StoreError>;
+
+    /// Who did what.
+    async fn audit_log(
+        &self,
+        workspace: WorkspaceId,
+        page: PageRequest,
+    ) -> Result<Page<AuditRow>, StoreError>;
+
+    /// What became of the destinations.
+    async fn operational_log(
+        &self,
+        workspace: WorkspaceId,
+        page: PageRequest,
+    ) -> Result<Page<OperationRow>, StoreError>;
 
     /// How many deliveries are pending, over all workspaces.
     async fn pending_deliveries(&self) -> Result<u64, StoreError>;

@@ -35,13 +35,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The sessions of one person, newest first.
     async fn sessions(&self, operator: OperatorId) -> Result<Vec<Session>, StoreError>;
 
-    /// Ends one session of a person, or (without an id) all but `spare`; with an audit row where there is one. Answers how
+    /// Ends one session of a person, or (without an id) all of them; with an audit row where there is one. Answers how
     /// many were ended.
     async fn close_sessions(
         &self,
         operator: OperatorId,
         id: Option<SessionId>,
-        spare: Option<SessionId>,
         audit: Option<AuditRow>,
     ) -> Result<u64, StoreError>;
 }

@@ -3,13 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod contract;
 mod destinations;
 mod http_rules;
 mod intake;
 mod leads;
+mod operations;
 mod receiver;
 mod rig;
 mod roles;
+mod rotation;
 mod secrets;
 mod settings;

@@ -26,6 +26,7 @@ use crate::contract::Contract;
 pub(crate) struct Rig {
     pub(crate) first: FirstStart,
     pub(crate) contract: Contract,
+    pub(crate) clock: Clock,
     address: std::net::SocketAddr,
     tls: TlsConnector,
     shutdown: CancellationToken,
@@ -73,16 +74,39 @@ impl Rig {
     }
 
     pub(crate) async fn start_in(folder: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(Clock::system(), folder, change).await
+    }
+
+    /// With a clock that the test drives.
+    pub(crate) async fn start_at(
+        clock: Clock,
+        folder: tempfile::TempDir,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config_in(&folder);
         change(&mut config);
-        let server = Server::start(config, Clock::system()).await.unwrap();
+        let server = Server::start(config, clock.clone()).await.unwrap();
         let first = server.untold().cloned().expect("the first start");
+        Self::run(server, first, clock, folder).await
+    }
+
+    /// Stops the server and starts another one over the same folder.
+    pub(crate) async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
+        let (first, clock) = (self.first.clone(), self.clock.clone());
+        let folder = self.stop().await;
+        let mut config = config_in(&folder);
+        change(&mut config);
+        let server = Server::start(config, clock.clone()).await.unwrap();
+        Self::run(server, first, clock, folder).await
+    }
+
+    async fn run(server: Server, first: FirstStart, clock: Clock, folder: tempfile::TempDir) -> Self {
         let address = server.local_addr();
         let shutdown = CancellationToken::new();
         let tls = trusting(&first);
         let running = tokio::spawn(server.run(shutdown.clone()));
         let contract = Contract::new(serde_json::json!({"components": {"schemas": {}}, "paths": {}}));
-        let mut rig = Self { first, contract, address, tls, shutdown, running, folder };
+        let mut rig = Self { first, contract, clock, address, tls, shutdown, running, folder };
         let served = rig.send(Method::GET, "/api/v1/openapi.json", HeaderMap::new(), Bytes::new()).await;
         rig.contract = Contract::new(served.expect(200));
         rig
@@ -150,13 +174,16 @@ impl Rig {
     pub(crate) async fn lead_signed(&self, url: &str, secret: &str, lead: Value) -> Answer {
         let body = lead.to_string();
         let secret = InboundSecret::new(secret).unwrap();
-        let signed = Signer::new(&secret).sign(body.as_bytes(), now());
+        let signed = Signer::new(&secret).sign(body.as_bytes(), seconds(&self.clock));
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "application/json".parse().unwrap());
         headers.insert("x-agentflow-timestamp", signed.timestamp().parse().unwrap());
         headers.insert("x-agentflow-signature", signed.signature().parse().unwrap());
         let path = url.parse::<http::Uri>().unwrap().path().to_owned();
-        self.send(Method::POST, &path, headers, body).await
+        let answer = self.send(Method::POST, &path, headers, body).await;
+        let content_type = answer.headers["content-type"].to_str().unwrap();
+        self.contract.check("POST", &path, answer.status, content_type, &answer.bytes);
+        answer
     }
 }
 
@@ -195,5 +222,9 @@ pub(crate) fn lead_of(name: &str) -> Value {
 
 /// The present time as signatures have it.
 pub(crate) fn now() -> Timestamp {
-    Timestamp::from_unix_seconds(u64::try_from(Clock::system().now().unix_seconds()).unwrap())
+    seconds(&Clock::system())
+}
+
+pub(crate) fn seconds(clock: &Clock) -> Timestamp {
+    Timestamp::from_unix_seconds(u64::try_from(clock.now().unix_seconds()).unwrap())
 }

@@ -24,11 +24,22 @@ fn founding(vault: &Vault, role: Role, token: &str) -> Founding {
         password_hash: String::new(),
         role,
         created_at: now,
+        invited_until: None,
     };
     let secret = |direction| {
         let id: SecretId = mint(now);
         let secret = vault.seal(&id.to_string(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        SecretRow { id, workspace_id: workspace.id, direction, secret, created_at: now, expires_at: None }
+        SecretRow {
+            id,
+            workspace_id: workspace.id,
+            direction,
+            secret,
+            created_at: now,
+            active_from: now,
+            expires_at: None,
+            uses: 0,
+            last_used_at: None,
+        }
     };
     let endpoint_id: EndpointId = mint(now);
     Founding {
@@ -44,9 +55,11 @@ fn founding(vault: &Vault, role: Role, token: &str) -> Founding {
             id: mint(now),
             workspace_id: workspace.id,
             operator_id: admin.id,
+            name: "first".to_owned(),
             role,
             token_hash: credential_hash(token),
             created_at: now,
+            last_used_at: None,
         },
         workspace,
         admin,
@@ -64,43 +77,90 @@ async fn start(role: Role, token: &str) -> Rig {
     Rig::start_in(folder, |_| {}).await
 }
 
-/// Each request with the least role that it needs.
-fn requests() -> Vec<(&'static str, &'static str, Value, Role)> {
-    let unknown = "0192f3a1c0de7b3e9d2f4a5b6c7d8e9f";
-    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+/// Who may make a request: whoever asks, or the least role.
+type Needed = Option<Role>;
+
+/// Every operation of the contract. A route that is missing here fails the test below.
+fn operations() -> Vec<(&'static str, &'static str, Value, Needed)> {
+    let (open, viewer, operator, admin) = (None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin));
     vec![
-        ("GET", "/api/v1/leads", Value::Null, Role::Viewer),
-        ("GET", "/api/v1/inbound-logs", Value::Null, Role::Viewer),
-        ("GET", "/api/v1/events", Value::Null, Role::Viewer),
-        ("GET", "/api/v1/deliveries", Value::Null, Role::Viewer),
-        ("GET", "/api/v1/destinations", Value::Null, Role::Viewer),
-        ("GET", "/api/v1/settings", Value::Null, Role::Viewer),
-        (
-            "POST",
-            leak(format!("/api/v1/leads/lead_{unknown}/decision")),
-            json!({"outcome": "approved"}),
-            Role::Operator,
-        ),
-        ("POST", leak(format!("/api/v1/deliveries/dlv_{unknown}/resend")), Value::Null, Role::Operator),
-        ("POST", "/api/v1/deliveries/resend", json!({}), Role::Operator),
-        ("POST", leak(format!("/api/v1/destinations/dst_{unknown}/test")), Value::Null, Role::Operator),
-        ("POST", "/api/v1/destinations", json!({}), Role::Admin),
-        ("PATCH", leak(format!("/api/v1/destinations/dst_{unknown}")), json!({}), Role::Admin),
-        ("DELETE", leak(format!("/api/v1/destinations/dst_{unknown}")), Value::Null, Role::Admin),
-        ("PUT", "/api/v1/settings", json!({}), Role::Admin),
-        ("POST", "/api/v1/secrets/inbound/rotate", Value::Null, Role::Admin),
-        ("POST", "/api/v1/inbound-endpoint/rotate", Value::Null, Role::Admin),
+        ("POST", "/v1/inbound/{endpoint_token}", Value::Null, open),
+        ("GET", "/api/v1/leads", Value::Null, viewer),
+        ("GET", "/api/v1/leads/{id}", Value::Null, viewer),
+        ("POST", "/api/v1/leads/{id}/decision", json!({"outcome": "approved"}), operator),
+        ("GET", "/api/v1/inbound-logs", Value::Null, viewer),
+        ("GET", "/api/v1/operational-logs", Value::Null, viewer),
+        ("GET", "/api/v1/audit", Value::Null, admin),
+        ("GET", "/api/v1/events", Value::Null, viewer),
+        ("GET", "/api/v1/events/{id}", Value::Null, viewer),
+        ("GET", "/api/v1/deliveries", Value::Null, viewer),
+        ("GET", "/api/v1/deliveries/{id}", Value::Null, viewer),
+        ("POST", "/api/v1/deliveries/{id}/resend", Value::Null, operator),
+        ("POST", "/api/v1/deliveries/{id}/cancel", Value::Null, operator),
+        ("POST", "/api/v1/deliveries/resend", json!({}), operator),
+        ("POST", "/api/v1/deliveries/cancel", json!({}), operator),
+        ("GET", "/api/v1/destinations", Value::Null, viewer),
+        ("GET", "/api/v1/destinations/{id}", Value::Null, viewer),
+        ("POST", "/api/v1/destinations", json!({}), admin),
+        ("PATCH", "/api/v1/destinations/{id}", json!({}), admin),
+        ("DELETE", "/api/v1/destinations/{id}", Value::Null, admin),
+        ("POST", "/api/v1/destinations/{id}/test", Value::Null, operator),
+        ("POST", "/api/v1/destinations/{id}/pause", Value::Null, operator),
+        ("POST", "/api/v1/destinations/{id}/resume", Value::Null, operator),
+        ("GET", "/api/v1/settings", Value::Null, viewer),
+        ("PUT", "/api/v1/settings", json!({}), admin),
+        ("GET", "/api/v1/secrets", Value::Null, viewer),
+        ("POST", "/api/v1/secrets/{direction}/rotate", Value::Null, admin),
+        ("DELETE", "/api/v1/secrets/{direction}/{id}", Value::Null, admin),
+        ("POST", "/api/v1/inbound-endpoint/rotate", Value::Null, admin),
+        ("GET", "/api/v1/tokens", Value::Null, admin),
+        ("POST", "/api/v1/tokens", json!({}), admin),
+        ("DELETE", "/api/v1/tokens/{id}", Value::Null, admin),
+        ("GET", "/api/v1/operators", Value::Null, admin),
+        ("POST", "/api/v1/operators", json!({}), admin),
+        ("GET", "/api/v1/operators/{id}", Value::Null, admin),
+        ("PATCH", "/api/v1/operators/{id}", json!({}), admin),
+        ("DELETE", "/api/v1/operators/{id}", Value::Null, admin),
+        ("POST", "/api/v1/operators/{id}/invitation", Value::Null, admin),
+        ("POST", "/api/v1/invitations/accept", json!({}), open),
+        ("GET", "/api/v1/openapi.json", Value::Null, open),
+        ("GET", "/healthz", Value::Null, open),
+        ("GET", "/readyz", Value::Null, open),
+        ("GET", "/metrics", Value::Null, open),
     ]
+}
+
+/// The path with the id of something that is not there.
+fn path_of(template: &str) -> String {
+    let kinds =
+        ["leads:lead", "events:evt", "deliveries:dlv", "destinations:dst", "tokens:tok", "operators:op"];
+    let kind = kinds.iter().find_map(|kind| {
+        let (name, prefix) = kind.split_once(':').unwrap();
+        template.contains(&format!("/{name}/")).then_some(prefix)
+    });
+    let id = format!("{}_0192f3a1c0de7b3e9d2f4a5b6c7d8e9f", kind.unwrap_or("sec"));
+    template.replace("{direction}", "inbound").replace("{endpoint_token}", "unknown").replace("{id}", &id)
 }
 
 #[tokio::test]
 async fn a_role_may_do_what_it_may_and_no_more() {
+    let rig = Rig::start().await;
+    let mut listed: Vec<_> =
+        operations().iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let mut served = rig.contract.operations();
+    listed.sort();
+    served.sort();
+    assert_eq!(listed, served, "every operation has its row here");
+
     for role in [Role::Viewer, Role::Operator, Role::Admin] {
-        let rig = start(role, "aft_other").await;
-        for (method, path, body, needed) in requests() {
-            let answer = rig.call_as(Some("aft_other"), method, path, body).await;
-            assert_eq!(answer.status == 403, role < needed, "{role:?} {method} {path}: {}", answer.status);
-            assert_ne!(answer.status, 401);
+        let asked = json!({"name": role.as_str(), "role": role.as_str()});
+        let token = rig.call("POST", "/api/v1/tokens", asked).await.expect(201);
+        let token = token["secret"].as_str();
+        for (method, path, body, needed) in operations() {
+            let answer = rig.call_as(token, method, &path_of(path), body).await;
+            let refused = needed.is_some_and(|needed| role < needed);
+            assert_eq!(answer.status == 403, refused, "{role:?} {method} {path}: {}", answer.status);
+            assert_ne!(answer.status, 401, "{role:?} {method} {path}");
         }
     }
 }
@@ -108,10 +168,14 @@ async fn a_role_may_do_what_it_may_and_no_more() {
 #[tokio::test]
 async fn without_a_token_that_is_known_there_is_nothing_to_see() {
     let rig = Rig::start().await;
-    for (method, path, body, _) in requests() {
+    for (method, path, body, needed) in operations() {
         for token in [None, Some("aft_unknown"), Some("")] {
-            let answer = rig.call_as(token, method, path, body.clone()).await;
-            assert_eq!(answer.headers["www-authenticate"], "Bearer");
+            let answer = rig.call_as(token, method, &path_of(path), body.clone()).await;
+            if needed.is_none() {
+                assert_ne!(answer.status, 401, "{method} {path}");
+                continue;
+            }
+            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{method} {path}");
             answer.expect_problem(401, "unauthorized");
         }
     }
@@ -130,7 +194,8 @@ async fn another_workspace_does_not_exist() {
         rig.get(&path).await;
         rig.call_as(Some("aft_other"), "GET", &path, Value::Null).await.expect_problem(404, "not_found");
     }
-    for list in ["leads", "inbound-logs", "events", "deliveries", "destinations"] {
+    for list in ["leads", "inbound-logs", "operational-logs", "events", "deliveries", "destinations", "audit"]
+    {
         let page =
             rig.call_as(Some("aft_other"), "GET", &format!("/api/v1/{list}"), Value::Null).await.expect(200);
         assert_eq!(page["items"], json!([]), "{list}");

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use agentflow_events::{EventId, LeadId, Moment, OperatorId, WorkspaceId};
-use agentflow_server::id::{DeliveryId, DestinationId, SessionId, mint};
+use agentflow_server::id::{DeliveryId, DestinationId, SecretId, SessionId, TokenId, mint};
 use agentflow_server::record::{
     ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
-    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Lead, LeadState,
-    Operator, SecretRow, Session, Settings, Workspace,
+    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Invitation, Lead, LeadState,
+    OperationRow, Operator, OperatorChange, SealedBytes, SecretRow, SecretUses, Session, Settings, Workspace,
 };
 use agentflow_server::store::{
-    Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, Health,
-    InboundLogFilter, IntakeStore, LeadFilter, Overview, OverviewStore, Page, PageRequest, QueryStore, ResendFilter, Seen, ScoreCounts, SeenQuery, SessionStore, Store,
-    StoreError, Submissions,
+    Accept, Accepted, AccountChanged, AccountStore, AdminStore, Cancelled, Decide, Decided, DeliveryFilter,
+    DeliveryStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter, Overview, OverviewStore, Page, PageRequest, QueryStore,
+    ResendFilter, ScoreCounts, SealedIn, SecretDropped, Seen, SeenQuery, SessionStore, Store, StoreError, Submissions,
 };
 use async_trait::async_trait;
 
@@ -73,7 +73,7 @@ impl DeliveryStore for Memory {
         limit: usize,
     ) -> Result<Option<Vec<DueDelivery>>, StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        if !tables.destinations.iter().any(|found| found.id == destination && found.enabled) {
+        if !tables.destinations.iter().any(|found| found.id == destination && found.sends()) {
             return Ok(None);
         }
         let rows = tables
@@ -138,6 +138,15 @@ impl DeliveryStore for Memory {
     ) -> Result<u64, StoreError> {
         unused()
     }
+
+    async fn cancel(
+        &self,
+        _: WorkspaceId,
+        _: ResendFilter,
+        _: Option<AuditRow>,
+    ) -> Result<Cancelled, StoreError> {
+        unused()
+    }
 }
 
 impl Memory {
@@ -154,6 +163,7 @@ impl Memory {
                 lead_id: event.lead_id,
                 destination_id: destination.id,
                 state: DeliveryState::Pending,
+                state_reason: None,
                 next_attempt_at: Some(event.at),
                 created_at: event.at,
                 attempts: Vec::new(),
@@ -236,6 +246,18 @@ impl QueryStore for Memory {
         unused()
     }
 
+    async fn audit_log(&self, _: WorkspaceId, _: PageRequest) -> Result<Page<AuditRow>, StoreError> {
+        unused()
+    }
+
+    async fn operational_log(
+        &self,
+        _: WorkspaceId,
+        _: PageRequest,
+    ) -> Result<Page<OperationRow>, StoreError> {
+        unused()
+    }
+
     async fn pending_deliveries(&self) -> Result<u64, StoreError> {
         unused()
     }
@@ -267,23 +289,27 @@ impl AdminStore for Memory {
             .collect())
     }
 
-    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn operators(&self, _: WorkspaceId) -> Result<Vec<Operator>, StoreError> {
-        unused()
-    }
-
-    async fn operator(&self, _: OperatorId) -> Result<Option<Operator>, StoreError> {
-        unused()
-    }
-
     async fn put_settings(&self, _: Settings, _: AuditRow) -> Result<(), StoreError> {
         unused()
     }
 
     async fn rotate_secret(&self, _: SecretRow, _: Moment, _: AuditRow) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn drop_secret(&self, _: SecretId, _: AuditRow) -> Result<SecretDropped, StoreError> {
+        unused()
+    }
+
+    async fn note_uses(&self, _: Vec<SecretUses>, _: Vec<(TokenId, Moment)>) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn sealed(&self) -> Result<Vec<(SealedIn, SealedBytes)>, StoreError> {
+        unused()
+    }
+
+    async fn reseal(&self, _: Vec<(SealedIn, SealedBytes)>) -> Result<(), StoreError> {
         unused()
     }
 
@@ -333,6 +359,58 @@ impl AdminStore for Memory {
 }
 
 #[async_trait]
+impl AccountStore for Memory {
+    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn put_token(&self, _: ApiToken, _: AuditRow) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn delete_token(&self, _: TokenId, _: AuditRow) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn operators(&self, _: WorkspaceId) -> Result<Vec<Operator>, StoreError> {
+        unused()
+    }
+
+    async fn operator(&self, _: OperatorId) -> Result<Option<Operator>, StoreError> {
+        unused()
+    }
+
+    async fn put_operator(&self, _: Operator, _: AuditRow) -> Result<AccountChanged, StoreError> {
+        unused()
+    }
+
+    async fn change_operator(
+        &self,
+        _: OperatorId,
+        _: OperatorChange,
+        _: AuditRow,
+    ) -> Result<AccountChanged, StoreError> {
+        unused()
+    }
+
+    async fn delete_operator(&self, _: OperatorId, _: AuditRow) -> Result<AccountChanged, StoreError> {
+        unused()
+    }
+
+    async fn put_invitation(&self, _: Invitation, _: AuditRow) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn invited(&self, _: [u8; 32], _: Moment) -> Result<Option<Operator>, StoreError> {
+        unused()
+    }
+
+    async fn accept_invitation(&self, _: [u8; 32], _: String, _: AuditRow) -> Result<bool, StoreError> {
+        unused()
+    }
+}
+
+#[async_trait]
 impl Store for Memory {
     async fn failed(&self) -> String {
         std::future::pending().await
@@ -370,7 +448,6 @@ impl SessionStore for Memory {
     async fn close_sessions(
         &self,
         _: OperatorId,
-        _: Option<SessionId>,
         _: Option<SessionId>,
         _: Option<AuditRow>,
     ) -> Result<u64, StoreError> {

@@ -79,6 +79,7 @@ impl Rig {
             url: url.to_owned(),
             event_types: agentflow_events::EventType::ALL.to_vec(),
             enabled: true,
+            paused: false,
             disabled_reason: None,
             created_at: now,
             failing_since: None,
@@ -235,7 +236,17 @@ fn founding(workspace_id: WorkspaceId, vault: &Vault, schedule: &[u32], now: Mom
     let secret = |direction, text| {
         let id = mint(now);
         let secret = vault.seal(&id.to_string(), text);
-        SecretRow { id, workspace_id, direction, secret, created_at: now, expires_at: None }
+        SecretRow {
+            id,
+            workspace_id,
+            direction,
+            secret,
+            created_at: now,
+            active_from: now,
+            expires_at: None,
+            uses: 0,
+            last_used_at: None,
+        }
     };
     let endpoint_id = mint(now);
     let operator_id = mint(now);
@@ -263,14 +274,17 @@ fn founding(workspace_id: WorkspaceId, vault: &Vault, schedule: &[u32], now: Mom
             password_hash: String::new(),
             role: Role::Admin,
             created_at: now,
+            invited_until: None,
         },
         token: ApiToken {
             id: mint(now),
             workspace_id,
             operator_id,
+            name: "first".to_owned(),
             role: Role::Admin,
             token_hash: credential_hash("api"),
             created_at: now,
+            last_used_at: None,
         },
     }
 }

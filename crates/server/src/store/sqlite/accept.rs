@@ -138,6 +138,7 @@ pub(super) fn decide(tx: &mut Tx<'_>, decide: &Decide) -> rusqlite::Result<Decid
     }
     rows::put_lead(tx.sql, lead, false)?;
     audit(tx.sql, &decide.audit)?;
+    super::withdraw::supersede(tx, lead)?;
     Ok(Decided::Stored(announce(tx, &decide.write)?))
 }
 
@@ -183,7 +184,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
         .filter(|to| {
             to.workspace_id == event.workspace_id && to.enabled && to.event_types.contains(&event.event_type)
         })
-        .map(|to| to.id)
+        .map(|to| (to.id, to.sends()))
         .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -191,7 +192,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
     let wait = first_wait_seconds(tx, event)?;
     let due_at = event.at.plus(std::time::Duration::from_secs(wait.into()));
     let mut due = Vec::new();
-    for destination_id in wanted {
+    for (destination_id, sends) in wanted {
         let delivery = DueDelivery {
             id: mint(event.at),
             workspace_id: event.workspace_id,
@@ -205,7 +206,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
             due_at,
         };
         insert_delivery(tx.sql, &delivery, event_seq, event.at)?;
-        if wait == 0 {
+        if wait == 0 && sends {
             tx.claim(delivery.id);
             due.push(delivery);
         }

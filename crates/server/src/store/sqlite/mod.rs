@@ -5,19 +5,23 @@
 //! - Claims on deliveries are in memory: the process that holds the file's lock is the only one, and its end ends them.
 
 mod accept;
+mod accounts;
 mod admin;
 mod checkpoint;
 mod commit;
 mod log;
+mod operational;
 mod overview;
 mod query;
 mod queue;
 mod readers;
 mod rows;
 mod schema;
+mod secrets;
 mod session;
 mod store;
 mod upkeep;
+mod withdraw;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};

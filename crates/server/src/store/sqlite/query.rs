@@ -11,7 +11,7 @@ use crate::record::{Attempt, Delivery, InboundLogRow, Lead, LeadState, StoredSub
 use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions};
 
 /// Conditions joined by AND, and their values.
-type Conditions = (String, Vec<Value>);
+pub(super) type Conditions = (String, Vec<Value>);
 
 struct Where(Vec<String>, Vec<Value>);
 
@@ -155,6 +155,18 @@ pub(super) fn inbound_log(
     }
     conditions.and("reason = ?", filter.reason.map(|reason| reason.code().to_owned()));
     page(sql, "* FROM inbound_log", "seq", conditions.finish(), request, rows::log_row)
+}
+
+/// A page of a table whose rows have a workspace and nothing to be filtered by.
+pub(super) fn of_workspace<T>(
+    sql: &Connection,
+    table: &str,
+    workspace: WorkspaceId,
+    request: PageRequest,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Page<T>> {
+    let conditions = Where::in_workspace("workspace", workspace).finish();
+    page(sql, &format!("* FROM {table}"), "seq", conditions, request, read)
 }
 
 pub(super) fn events(

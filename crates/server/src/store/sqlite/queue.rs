@@ -2,15 +2,18 @@
 
 use agentflow_events::{Moment, WorkspaceId};
 use bytes::Bytes;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::accept;
-use super::query::delivery_conditions;
+use super::operational::tell;
+use super::query::{Conditions, delivery_conditions};
 use super::rows::{self, blob, to_json};
 use super::writer::Tx;
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{
-    AttemptOutcome, AuditRow, Destination, DestinationChange, DisabledReason, DueDelivery, FinishedAttempt,
+    AttemptOutcome, AuditRow, DeliveryState, Destination, DestinationChange, DisabledReason, DueDelivery,
+    FinishedAttempt, OperationKind, OperationRow, StateReason,
 };
 use crate::store::{DeliveryFilter, ResendFilter};
 
@@ -21,14 +24,14 @@ pub(super) fn claim_due(
     now: Moment,
     limit: usize,
 ) -> rusqlite::Result<Option<Vec<DueDelivery>>> {
-    if !is_enabled(tx, destination)? {
+    if !sends(tx, destination)? {
         return Ok(None);
     }
-    let mut due = Vec::new();
+    let (mut due, mut superseded) = (Vec::new(), Vec::new());
     {
         let mut statement = tx.sql.prepare_cached(
             "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
-                 deliveries.attempts AS attempts, deliveries.step AS step, events.id AS event_id, events.type AS type,
+                 deliveries.state_reason AS state_reason, deliveries.attempts AS attempts, deliveries.step AS step, events.id AS event_id, events.type AS type,
                  events.lead AS lead, events.body AS body
              FROM deliveries JOIN events ON events.seq = deliveries.event
              WHERE deliveries.destination = ? AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?
@@ -40,6 +43,10 @@ pub(super) fn claim_due(
         {
             let id: DeliveryId = rows::id(row, "id")?;
             if tx.is_claimed(&id) {
+                continue;
+            }
+            if rows::json_or_null::<StateReason>(row, "state_reason")?.is_some() {
+                superseded.push(id);
                 continue;
             }
             due.push(DueDelivery {
@@ -56,14 +63,17 @@ pub(super) fn claim_due(
             });
         }
     }
+    for id in superseded {
+        super::withdraw::supersede_marked(tx, id)?;
+    }
     for delivery in &due {
         tx.claim(delivery.id);
     }
     Ok(Some(due))
 }
 
-fn is_enabled(tx: &mut Tx<'_>, destination: DestinationId) -> rusqlite::Result<bool> {
-    Ok(all_destinations(tx)?.iter().any(|known| known.id == destination && known.enabled))
+fn sends(tx: &mut Tx<'_>, destination: DestinationId) -> rusqlite::Result<bool> {
+    Ok(all_destinations(tx)?.iter().any(|known| known.id == destination && known.sends()))
 }
 
 fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Destination>> {
@@ -92,8 +102,11 @@ pub(super) fn next_due(tx: &mut Tx<'_>) -> rusqlite::Result<Vec<(DestinationId, 
     Ok(next)
 }
 
-/// Records an attempt. Answers whether it disabled the destination.
-pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
+/// Records an attempt. Answers what that told of the destination.
+pub(super) fn finish_attempt(
+    tx: &mut Tx<'_>,
+    finished: &FinishedAttempt,
+) -> rusqlite::Result<Option<OperationRow>> {
     let attempt = &finished.attempt;
     let (state, next) = match finished.outcome {
         AttemptOutcome::Delivered => (1, None),
@@ -104,10 +117,14 @@ pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rus
         .sql
         .prepare_cached(
             // What is no longer pending was cancelled meanwhile: the attempt is kept, the state stays. A negative step means
-            // sent again while this attempt was on its way: unless it delivered, the new schedule stands.
+            // sent again while this attempt was on its way: unless it delivered, the new schedule stands. A reason on a pending
+            // one: superseded meanwhile, so that a failure is its last.
             "UPDATE deliveries SET attempts = max(attempts, ?1),
-                 next_attempt_at = iif(state <> 0 OR (step < 0 AND ?2 <> 1), next_attempt_at, ?3),
-                 state = iif(state <> 0 OR (step < 0 AND ?2 <> 1), state, ?2),
+                 next_attempt_at = CASE WHEN state = 0 AND state_reason IS NOT NULL THEN NULL
+                     WHEN state <> 0 OR (step < 0 AND ?2 <> 1) THEN next_attempt_at ELSE ?3 END,
+                 state_reason = iif(state = 0 AND ?2 = 1, NULL, state_reason),
+                 state = CASE WHEN state = 0 AND state_reason IS NOT NULL AND ?2 <> 1 THEN 4
+                     WHEN state <> 0 OR (step < 0 AND ?2 <> 1) THEN state ELSE ?2 END,
                  step = iif(step < 0, 0, step + 1)
              WHERE id = ?4 RETURNING seq",
         )?
@@ -115,7 +132,7 @@ pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rus
         .optional()?;
     tx.end_claim(finished.delivery_id);
     // Deleted with its lead by the retention: nothing is left to record it for.
-    let Some(seq) = seq else { return Ok(false) };
+    let Some(seq) = seq else { return Ok(None) };
     tx.sql
         .prepare_cached(
             "INSERT OR REPLACE INTO attempts (delivery, number, at, status, duration_ms, error, response_head)
@@ -134,11 +151,11 @@ pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rus
 }
 
 /// Keeps how long a destination has been failing, and disables it where that, or a 410, says so.
-fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
+fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<Option<OperationRow>> {
     let at = finished.attempt.at;
     let Some(known) = all_destinations(tx)?.iter_mut().find(|known| known.id == finished.destination_id)
     else {
-        return Ok(false);
+        return Ok(None);
     };
     let before = known.clone();
     match finished.outcome {
@@ -158,12 +175,56 @@ fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Re
             }
         }
     }
-    if *known == before {
-        return Ok(false);
-    }
     let changed = known.clone();
-    put_destination(tx.sql, &changed)?;
-    Ok(before.enabled && !changed.enabled)
+    if changed != before {
+        put_destination(tx.sql, &changed)?;
+    }
+    if before.enabled && !changed.enabled {
+        let message = match changed.disabled_reason {
+            Some(DisabledReason::Gone) => {
+                "The destination answered 410 and was disabled. Mend or delete it; a test event that is delivered enables it again."
+            }
+            _ => {
+                "Every attempt of 120 hours failed, and the destination was disabled. A test event that is delivered enables it again."
+            }
+        };
+        return tell(tx.sql, &changed, at, OperationKind::DestinationDisabled, message).map(Some);
+    }
+    warn_of_failing(tx, &changed, finished)
+}
+
+/// Warns once, at half of the time.
+fn warn_of_failing(
+    tx: &Tx<'_>,
+    to: &Destination,
+    finished: &FinishedAttempt,
+) -> rusqlite::Result<Option<OperationRow>> {
+    let (Some(since), true) = (to.failing_since, to.enabled) else { return Ok(None) };
+    let at = finished.attempt.at;
+    if at.since(since) < finished.disable_after / 2 || is_warned(tx, to, since)? {
+        return Ok(None);
+    }
+    let (hours, all) = (at.since(since).as_secs() / 3_600, finished.disable_after.as_secs() / 3_600);
+    let message =
+        format!("Every attempt of {hours} hours failed; after {all} hours the destination will be disabled.");
+    tell(tx.sql, to, at, OperationKind::DestinationFailing, &message).map(Some)
+}
+
+fn is_warned(tx: &Tx<'_>, to: &Destination, since: Moment) -> rusqlite::Result<bool> {
+    tx.sql
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM operational_log
+             WHERE workspace = ? AND destination = ? AND kind = ? AND at >= ?)",
+        )?
+        .query_row(
+            params![
+                blob(&to.workspace_id),
+                blob(&to.id),
+                to_json(&OperationKind::DestinationFailing)?,
+                since.unix_millis()
+            ],
+            |row| row.get(0),
+        )
 }
 
 /// Changes a destination of the audit row's workspace as it stands.
@@ -177,9 +238,11 @@ pub(super) fn change_destination(
     let Some(known) = all.find(|known| known.id == id && known.workspace_id == audit.workspace_id) else {
         return Ok(None);
     };
+    let before = known.clone();
     change.clone().apply(known);
     let changed = known.clone();
     put_destination(tx.sql, &changed)?;
+    super::operational::tell_change(tx.sql, &before, &changed, audit.at)?;
     accept::audit(tx.sql, audit)?;
     Ok(Some(changed))
 }
@@ -188,8 +251,8 @@ pub(super) fn change_destination(
 pub(super) fn put_destination(sql: &Connection, to: &Destination) -> rusqlite::Result<()> {
     sql.prepare_cached(
         "INSERT OR REPLACE INTO destinations
-             (id, workspace, url, event_types, enabled, disabled_reason, created_at, failing_since)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             (id, workspace, url, event_types, enabled, paused, disabled_reason, created_at, failing_since)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         blob(&to.id),
@@ -197,6 +260,7 @@ pub(super) fn put_destination(sql: &Connection, to: &Destination) -> rusqlite::R
         to.url,
         to_json(&to.event_types)?,
         to.enabled,
+        to.paused,
         to.disabled_reason.as_ref().map(to_json).transpose()?,
         to.created_at.unix_millis(),
         to.failing_since.map(Moment::unix_millis),
@@ -212,44 +276,61 @@ pub(super) fn resend(
     now: Moment,
     audit: Option<&AuditRow>,
 ) -> rusqlite::Result<u64> {
-    let (conditions, mut values) = match filter {
-        ResendFilter::One(id) => {
-            let conditions = "deliveries.workspace = ? AND deliveries.id = ?".to_owned();
-            (conditions, vec![blob(&workspace).to_vec().into(), blob(id).to_vec().into()])
-        }
-        ResendFilter::Matching(filter) => {
-            let state = filter.state.or(Some(crate::record::DeliveryState::Dead));
-            delivery_conditions(workspace, &DeliveryFilter { state, ..filter.clone() })
-        }
-    };
+    let (conditions, mut values) = chosen(workspace, filter, DeliveryState::Dead);
     let which = format!(
         "SELECT deliveries.seq FROM deliveries JOIN events ON events.seq = deliveries.event
          WHERE {conditions} AND deliveries.destination IN (SELECT id FROM destinations)"
     );
     let Some(audit) = audit else {
-        return tx.sql.query_row(
-            &format!("SELECT count(*) FROM ({which})"),
-            params_from_iter(values),
-            |row| row.get(0),
-        );
+        return count(tx.sql, &which, values);
     };
     values.insert(0, now.unix_millis().into());
     let changed: Vec<DeliveryId> = tx
         .sql
         .prepare(&format!(
-            "UPDATE deliveries SET state = 0, step = 0, next_attempt_at = ? WHERE seq IN ({which}) RETURNING id"
+            "UPDATE deliveries SET state = 0, state_reason = NULL, step = 0, next_attempt_at = ? WHERE seq IN ({which}) RETURNING id"
         ))?
         .query_map(params_from_iter(values), |row| rows::id(row, "id"))?
         .collect::<Result<_, _>>()?;
     for id in changed.iter().filter(|id| tx.is_claimed(id)) {
         tx.sql.prepare_cached("UPDATE deliveries SET step = -1 WHERE id = ?")?.execute([blob(id)])?;
     }
-    if !changed.is_empty() {
-        let mut audit = audit.clone();
-        if let ResendFilter::Matching(_) = filter {
-            audit.subject = changed.len().to_string();
-        }
-        accept::audit(tx.sql, &audit)?;
-    }
+    audit_changed(tx.sql, filter, changed.len(), audit)?;
     Ok(changed.len() as u64)
+}
+
+/// Which deliveries are meant, of a filter without a state those in `state`.
+pub(super) fn chosen(workspace: WorkspaceId, filter: &ResendFilter, state: DeliveryState) -> Conditions {
+    match filter {
+        ResendFilter::One(id) => {
+            let conditions = "deliveries.workspace = ? AND deliveries.id = ?".to_owned();
+            (conditions, vec![blob(&workspace).to_vec().into(), blob(id).to_vec().into()])
+        }
+        ResendFilter::Matching(filter) => {
+            let state = filter.state.or(Some(state));
+            delivery_conditions(workspace, &DeliveryFilter { state, ..filter.clone() })
+        }
+    }
+}
+
+/// How many rows a selection has.
+pub(super) fn count(sql: &Connection, which: &str, values: Vec<Value>) -> rusqlite::Result<u64> {
+    sql.query_row(&format!("SELECT count(*) FROM ({which})"), params_from_iter(values), |row| row.get(0))
+}
+
+/// Tells who changed deliveries, unless there were none; of a filter, how many.
+pub(super) fn audit_changed(
+    sql: &Connection,
+    filter: &ResendFilter,
+    changed: usize,
+    audit: &AuditRow,
+) -> rusqlite::Result<()> {
+    if changed == 0 {
+        return Ok(());
+    }
+    let mut audit = audit.clone();
+    if let ResendFilter::Matching(_) = filter {
+        audit.subject = changed.to_string();
+    }
+    accept::audit(sql, &audit)
 }

@@ -221,6 +221,7 @@ pub(super) fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
         url: row.get("url")?,
         event_types: json(row, "event_types")?,
         enabled: row.get("enabled")?,
+        paused: row.get("paused")?,
         disabled_reason: json_or_null(row, "disabled_reason")?,
         created_at: moment(row, "created_at")?,
         failing_since: moment_or_null(row, "failing_since")?,
@@ -235,7 +236,7 @@ pub(super) fn destinations(sql: &Connection) -> rusqlite::Result<Vec<Destination
 /// The columns of a delivery, for [`delivery`].
 pub(super) const DELIVERY_COLUMNS: &str = "deliveries.seq AS seq, deliveries.id AS id, deliveries.workspace AS workspace,
     events.id AS event_id, events.type AS type, events.lead AS lead, deliveries.destination AS destination,
-    deliveries.state AS state, deliveries.next_attempt_at AS next_attempt_at, deliveries.created_at AS created_at
+    deliveries.state AS state, deliveries.state_reason AS state_reason, deliveries.next_attempt_at AS next_attempt_at, deliveries.created_at AS created_at
     FROM deliveries JOIN events ON events.seq = deliveries.event";
 
 /// A delivery without attempts, from a row of [`DELIVERY_COLUMNS`].
@@ -252,6 +253,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             .into_iter()
             .find(|known| delivery_state_number(*known) == state)
             .ok_or_else(|| bad("state"))?,
+        state_reason: json_or_null(row, "state_reason")?,
         next_attempt_at: moment_or_null(row, "next_attempt_at")?,
         created_at: moment(row, "created_at")?,
         attempts: Vec::new(),

@@ -4,8 +4,9 @@ use agentflow_events::{Moment, OperatorId};
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::accounts::{OPERATORS, operator, operator_with};
 use super::rows::{self, blob};
-use super::{SqliteStore, accept, admin};
+use super::{SqliteStore, accept};
 use crate::id::SessionId;
 use crate::record::{AuditRow, Operator, Session};
 use crate::store::{SessionStore, StoreError};
@@ -16,8 +17,8 @@ impl SessionStore for SqliteStore {
         let email = email.to_owned();
         self.readers
             .read(move |sql| {
-                sql.prepare_cached("SELECT * FROM operators WHERE email = ? COLLATE NOCASE ORDER BY id")?
-                    .query_map([&email], admin::operator)?
+                sql.prepare_cached(&format!("{OPERATORS} WHERE email = ? COLLATE NOCASE ORDER BY id"))?
+                    .query_map([&email], operator)?
                     .collect()
             })
             .await
@@ -63,10 +64,7 @@ impl SessionStore for SqliteStore {
                     .query_row([token_hash], session)
                     .optional()?;
                 let Some(session) = session else { return Ok(None) };
-                let operator = sql
-                    .prepare_cached("SELECT * FROM operators WHERE id = ?")?
-                    .query_row([blob(&session.operator_id)], admin::operator)
-                    .optional()?;
+                let operator = operator_with(sql, session.operator_id)?;
                 Ok(operator.map(|operator| (session, operator)))
             })
             .await
@@ -97,7 +95,6 @@ impl SessionStore for SqliteStore {
         &self,
         operator: OperatorId,
         id: Option<SessionId>,
-        spare: Option<SessionId>,
         audit: Option<AuditRow>,
     ) -> Result<u64, StoreError> {
         self.writer
@@ -106,9 +103,9 @@ impl SessionStore for SqliteStore {
                     .sql
                     .prepare_cached(
                         "DELETE FROM sessions
-                         WHERE operator = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR id <> ?3)",
+                         WHERE operator = ?1 AND (?2 IS NULL OR id = ?2)",
                     )?
-                    .execute(params![blob(&operator), id.as_ref().map(blob), spare.as_ref().map(blob)])?;
+                    .execute(params![blob(&operator), id.as_ref().map(blob)])?;
                 if let Some(audit) = &audit {
                     accept::audit(tx.sql, audit)?;
                 }

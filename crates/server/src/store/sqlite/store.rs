@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use agentflow_events::{EventId, LeadId, Moment, OperatorId, WorkspaceId};
+use agentflow_events::{EventId, LeadId, Moment, WorkspaceId};
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 
 use super::rows::{self, blob};
-use super::{SqliteStore, accept, admin, query, queue, upkeep};
-use crate::id::{DeliveryId, DestinationId};
+use super::{SqliteStore, accept, admin, operational, query, queue, secrets, upkeep, withdraw};
+use crate::id::{DeliveryId, DestinationId, SecretId, TokenId};
 use crate::record::{
-    ApiToken, AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow,
-    FinishedAttempt, InboundLogRow, Lead, LeadState, Operator, SecretRow, Settings, Workspace,
+    AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow, FinishedAttempt,
+    InboundLogRow, Lead, LeadState, OperationKind, OperationRow, SealedBytes, SecretRow, SecretUses, Settings,
+    Workspace,
 };
 use crate::store::{
-    Accept, Accepted, AdminStore, Decide, Decided, DeliveryFilter, DeliveryStore, Founding, InboundLogFilter,
-    IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter, Seen, SeenQuery, Store, StoreError,
-    Submissions,
+    Accept, Accepted, AdminStore, Cancelled, Decide, Decided, DeliveryFilter, DeliveryStore, Founding,
+    InboundLogFilter, IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter, SealedIn,
+    SecretDropped, Seen, SeenQuery, Store, StoreError, Submissions,
 };
 
 #[async_trait]
@@ -93,7 +94,11 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError> {
-        self.writer.write(move |tx| queue::finish_attempt(tx, &finished)).await
+        let told = self.writer.write(move |tx| queue::finish_attempt(tx, &finished)).await?;
+        if let Some(told) = &told {
+            tracing::warn!(destination = %told.destination_id, kind = ?told.kind, "{}", told.message);
+        }
+        Ok(told.is_some_and(|told| told.kind == OperationKind::DestinationDisabled))
     }
 
     async fn resend(
@@ -104,6 +109,15 @@ impl DeliveryStore for SqliteStore {
         audit: Option<AuditRow>,
     ) -> Result<u64, StoreError> {
         self.writer.write(move |tx| queue::resend(tx, workspace, &filter, now, audit.as_ref())).await
+    }
+
+    async fn cancel(
+        &self,
+        workspace: WorkspaceId,
+        filter: ResendFilter,
+        audit: Option<AuditRow>,
+    ) -> Result<Cancelled, StoreError> {
+        self.writer.write(move |tx| withdraw::cancel(tx, workspace, &filter, audit.as_ref())).await
     }
 }
 
@@ -201,6 +215,24 @@ impl QueryStore for SqliteStore {
         self.readers.read(move |sql| query::count_leads(sql, workspace, state, at_most)).await
     }
 
+    async fn audit_log(
+        &self,
+        workspace: WorkspaceId,
+        page: PageRequest,
+    ) -> Result<Page<AuditRow>, StoreError> {
+        self.readers
+            .read(move |sql| query::of_workspace(sql, "audit", workspace, page, admin::audit_row))
+            .await
+    }
+
+    async fn operational_log(
+        &self,
+        workspace: WorkspaceId,
+        page: PageRequest,
+    ) -> Result<Page<OperationRow>, StoreError> {
+        self.readers.read(move |sql| operational::page(sql, workspace, page)).await
+    }
+
     async fn pending_deliveries(&self) -> Result<u64, StoreError> {
         self.readers
             .read(|sql| {
@@ -226,31 +258,7 @@ impl AdminStore for SqliteStore {
     }
 
     async fn secrets(&self, now: Moment) -> Result<Vec<SecretRow>, StoreError> {
-        self.readers.read(move |sql| admin::secrets(sql, now)).await
-    }
-
-    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        self.readers.read(admin::tokens).await
-    }
-
-    async fn operators(&self, workspace: WorkspaceId) -> Result<Vec<Operator>, StoreError> {
-        self.readers
-            .read(move |sql| {
-                sql.prepare_cached("SELECT * FROM operators WHERE workspace = ? ORDER BY id")?
-                    .query_map([blob(&workspace)], admin::operator)?
-                    .collect()
-            })
-            .await
-    }
-
-    async fn operator(&self, id: OperatorId) -> Result<Option<Operator>, StoreError> {
-        self.readers
-            .read(move |sql| {
-                sql.prepare_cached("SELECT * FROM operators WHERE id = ?")?
-                    .query_row([blob(&id)], admin::operator)
-                    .optional()
-            })
-            .await
+        self.readers.read(move |sql| secrets::live(sql, now)).await
     }
 
     async fn put_settings(&self, settings: Settings, audit: AuditRow) -> Result<(), StoreError> {
@@ -273,10 +281,30 @@ impl AdminStore for SqliteStore {
     ) -> Result<(), StoreError> {
         self.writer
             .write(move |tx| {
-                admin::rotate_secret(tx.sql, &secret, old_expires_at)?;
+                secrets::rotate(tx.sql, &secret, old_expires_at)?;
                 accept::audit(tx.sql, &audit)
             })
             .await
+    }
+
+    async fn drop_secret(&self, id: SecretId, audit: AuditRow) -> Result<SecretDropped, StoreError> {
+        self.writer.write(move |tx| secrets::drop_one(tx.sql, id, &audit)).await
+    }
+
+    async fn note_uses(
+        &self,
+        of_secrets: Vec<SecretUses>,
+        of_tokens: Vec<(TokenId, Moment)>,
+    ) -> Result<(), StoreError> {
+        self.writer.write(move |tx| secrets::note_uses(tx.sql, &of_secrets, &of_tokens)).await
+    }
+
+    async fn sealed(&self) -> Result<Vec<(SealedIn, SealedBytes)>, StoreError> {
+        self.readers.read(secrets::sealed).await
+    }
+
+    async fn reseal(&self, values: Vec<(SealedIn, SealedBytes)>) -> Result<(), StoreError> {
+        self.writer.write(move |tx| secrets::reseal(tx.sql, &values)).await
     }
 
     async fn rotate_endpoint(&self, endpoint: Endpoint, audit: AuditRow) -> Result<(), StoreError> {
@@ -329,7 +357,8 @@ impl AdminStore for SqliteStore {
                 }
                 tx.sql
                     .prepare_cached(
-                        "UPDATE deliveries SET state = 3, next_attempt_at = NULL WHERE destination = ? AND state = 0",
+                        "UPDATE deliveries SET state = 3, next_attempt_at = NULL, state_reason = '\"destination_deleted\"'
+                         WHERE destination = ? AND state = 0",
                     )?
                     .execute([blob(&id)])?;
                 accept::audit(tx.sql, &audit)?;

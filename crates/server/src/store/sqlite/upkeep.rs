@@ -12,6 +12,9 @@ use crate::store::Accept;
 /// Rows that one step looks at, for each kind.
 const STEP: i64 = 500;
 
+/// How long rows of the operational log are kept.
+const OPERATIONAL_LOG_KEPT: Duration = Duration::from_secs(400 * 86_400);
+
 /// One step. Answers whether more is left.
 pub(super) fn step(sql: &Connection, now: Moment, rejected_log_kept: Duration) -> rusqlite::Result<bool> {
     let mut more = false;
@@ -27,6 +30,11 @@ pub(super) fn step(sql: &Connection, now: Moment, rejected_log_kept: Duration) -
              SELECT log.seq FROM workspaces, inbound_log AS log
              WHERE log.workspace = workspaces.id AND log.status = 2 AND log.at <= ? LIMIT ?)",
         params![now.minus(rejected_log_kept).unix_millis(), STEP],
+    )?);
+    sql.execute("DELETE FROM invitations WHERE expires_at <= ?", [now.unix_millis()])?;
+    more |= full(sql.execute(
+        "DELETE FROM operational_log WHERE seq IN (SELECT seq FROM operational_log WHERE at <= ? ORDER BY seq LIMIT ?)",
+        params![now.minus(OPERATIONAL_LOG_KEPT).unix_millis(), STEP],
     )?);
     for workspace in super::admin::workspaces(sql)? {
         more |= forget_bodies(sql, &workspace, now)?;

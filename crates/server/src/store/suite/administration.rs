@@ -47,6 +47,7 @@ pub async fn settings_come_back_as_they_were_put(harness: &dyn Harness) -> Outco
         duplicate_window_seconds: u32::MAX,
         retry_schedule_seconds: vec![0, 1, u32::MAX],
         retention_days: Some(30),
+        supersede_review_requests: true,
         scoring: ScoringRules {
             ideal_customer_keywords: vec!["größe \"XL\"".to_owned(), String::new()],
             preferred_sources: vec!["partner".to_owned()],
@@ -71,7 +72,10 @@ fn fresh(world: &World, direction: SecretDirection, at: u64) -> SecretRow {
         direction,
         secret: SealedBytes(vec![9; 64]),
         created_at: after(at),
+        active_from: after(at),
         expires_at: None,
+        uses: 0,
+        last_used_at: None,
     }
 }
 

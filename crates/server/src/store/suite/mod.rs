@@ -14,6 +14,8 @@ use super::Store;
 
 // Public for the macro alone; a case's name is its sentence.
 #[doc(hidden)]
+pub mod accounts;
+#[doc(hidden)]
 pub mod administration;
 #[doc(hidden)]
 pub mod attempts;
@@ -34,9 +36,13 @@ pub mod lists;
 #[doc(hidden)]
 pub mod resends;
 mod same;
+#[doc(hidden)]
+pub mod secrets;
 mod sent;
 #[doc(hidden)]
 pub mod upkeep;
+#[doc(hidden)]
+pub mod withdrawals;
 mod world;
 
 pub use world::Outcome;
@@ -191,6 +197,27 @@ macro_rules! store_suite {
                 deleting_an_unknown_destination_says_so_and_leaves_no_audit_row
                 audit_rows_are_told_newest_first_up_to_the_limit
             }
+            accounts {
+                tokens_come_back_as_they_were_put_until_they_are_deleted
+                a_token_never_may_more_than_its_operator
+                people_are_changed_field_by_field_within_their_workspace
+                the_last_admin_stays_one
+                an_invitation_is_used_once_in_its_time_and_replaces_an_earlier_one
+            }
+            secrets {
+                an_announced_secret_is_present_from_its_time_on
+                a_pending_secret_that_is_dropped_leaves_the_present_one_without_an_end
+                uses_of_a_secret_add_up
+                everything_that_is_sealed_is_told_and_replaced_as_a_whole
+            }
+            withdrawals {
+                only_pending_deliveries_are_cancelled_and_an_attempt_under_way_is_recorded
+                a_paused_destination_gets_deliveries_and_makes_no_attempts
+                failing_is_warned_of_once_at_half_of_the_time
+                a_decision_supersedes_what_waits_of_its_review_request_where_that_is_set
+                an_attempt_under_way_finishes_before_its_delivery_is_superseded
+                what_was_given_back_without_an_attempt_is_superseded_when_it_would_be_claimed
+            }
             upkeep {
                 upkeep_of_a_fresh_store_has_nothing_to_do
                 upkeep_forgets_no_body_and_no_key_before_its_time
@@ -226,6 +253,7 @@ mod tests {
     fn every_case_that_is_written_is_run() {
         let list = include_str!("mod.rs");
         for topic in [
+            include_str!("accounts.rs"),
             include_str!("administration.rs"),
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
@@ -236,7 +264,9 @@ mod tests {
             include_str!("lasting.rs"),
             include_str!("lists.rs"),
             include_str!("resends.rs"),
+            include_str!("secrets.rs"),
             include_str!("upkeep.rs"),
+            include_str!("withdrawals.rs"),
         ] {
             for case in topic.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
                 let name = case.split('(').next().unwrap_or_default();

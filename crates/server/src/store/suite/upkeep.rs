@@ -102,6 +102,9 @@ pub async fn upkeep_forgets_secrets_past_their_end(harness: &dyn Harness) -> Out
         direction: SecretDirection::Inbound,
         secret: SealedBytes(vec![9; 64]),
         created_at: after(1),
+        active_from: after(1),
+        uses: 0,
+        last_used_at: None,
         expires_at: None,
     };
     world.store.rotate_secret(secret, after(DAY), world.audit("secret.rotate", after(1))).await?;

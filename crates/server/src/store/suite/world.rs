@@ -102,6 +102,7 @@ impl World {
             url: "https://hooks.stacklane.co/agentflow".to_owned(),
             event_types: types.to_vec(),
             enabled: true,
+            paused: false,
             disabled_reason: None,
             created_at: at,
             failing_since: None,
@@ -223,7 +224,10 @@ pub(super) fn founding(settings: Settings) -> Founding {
         direction,
         secret: SealedBytes(vec![bytes; 40]),
         created_at: START,
+        active_from: START,
         expires_at: None,
+        uses: 0,
+        last_used_at: None,
     };
     let admin = Operator {
         id: mint(START),
@@ -232,6 +236,7 @@ pub(super) fn founding(settings: Settings) -> Founding {
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA".to_owned(),
         role: Role::Admin,
         created_at: START,
+        invited_until: None,
     };
     Founding {
         endpoint: endpoint(workspace.id, START),
@@ -240,9 +245,11 @@ pub(super) fn founding(settings: Settings) -> Founding {
             id: mint(START),
             workspace_id: workspace.id,
             operator_id: admin.id,
+            name: "first".to_owned(),
             role: Role::Admin,
             token_hash: crate::id::random(),
             created_at: START,
+            last_used_at: None,
         },
         admin,
         workspace,

@@ -1,0 +1,71 @@
+//! People and API tokens of a workspace: what the API and the dashboard manage them with.
+//!
+//! Every change has its audit row and counts at once: tokens and roles are looked up in memory, which is read anew.
+
+mod people;
+mod tokens;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::directory::{Directory, DirectoryError};
+use crate::store::{AccountChanged, Store, StoreError};
+
+pub use people::{Credential, Invited};
+pub use tokens::FreshToken;
+
+/// Manages people and tokens.
+pub struct Accounts {
+    store: Arc<dyn Store>,
+    directory: Arc<Directory>,
+    clock: Clock,
+    /// Passwords are hashed one at a time: a hash takes 19 MiB.
+    hashing: tokio::sync::Semaphore,
+}
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The workspace has nobody, or no token, with this id.
+    #[error("there is no such operator or token")]
+    NotFound,
+    /// Somebody else signs in with it.
+    #[error("somebody else of the workspace has this email")]
+    EmailTaken,
+    /// Nobody could administer the workspace any more.
+    #[error("the workspace would have no admin left")]
+    LastAdmin,
+    /// So many tokens or people there may be.
+    #[error("a workspace has {0} of them at most; delete one first")]
+    TooMany(usize),
+    /// Unknown, used, replaced or over.
+    #[error("this invitation is not known; it may have been used or replaced, or its time is over")]
+    NotInvited,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The change is stored but could not be read back.
+    #[error("the change is stored, but could not be read back: {0}")]
+    Unread(DirectoryError),
+}
+
+impl Accounts {
+    /// Over a store, and the directory to tell of changes.
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) -> Self {
+        Self { store, directory, clock, hashing: tokio::sync::Semaphore::new(1) }
+    }
+
+    async fn publish(&self) -> Result<(), AccountError> {
+        self.directory.reload(self.clock.now()).await.map_err(AccountError::Unread)
+    }
+}
+
+fn check(changed: AccountChanged) -> Result<(), AccountError> {
+    match changed {
+        AccountChanged::Done => Ok(()),
+        AccountChanged::NotFound => Err(AccountError::NotFound),
+        AccountChanged::EmailTaken => Err(AccountError::EmailTaken),
+        AccountChanged::LastAdmin => Err(AccountError::LastAdmin),
+    }
+}
