@@ -17,8 +17,8 @@ export async function startServer(settings = "") {
   const config = join(folder, "config.toml");
   writeFileSync(config, settings);
   const options = ["--config", config, "--data-dir", join(folder, "data"), "--listen", "127.0.0.1:0"];
-  const first = JSON.parse(execFileSync(BINARY, ["init", "--json", ...options], { stdio: ["ignore", "pipe", "inherit"] }));
-  const process_ = spawn(BINARY, options, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, AGENTFLOW_LOG_FORMAT: "json" } });
+  const first = JSON.parse(execFileSync(BINARY, ["init", "--json", ...options], { stdio: ["ignore", "pipe", "inherit"], env: { PATH: process.env.PATH } }));
+  const process_ = spawn(BINARY, options, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env.PATH } });
   const log = [];
   const url = await new Promise((resolve, reject) => {
     const seen = (line) => {

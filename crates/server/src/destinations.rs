@@ -94,7 +94,11 @@ impl Destinations {
     ///
     /// # Errors
     /// [`DestinationError::NotFound`], or the store.
-    pub async fn one(&self, workspace: WorkspaceId, id: DestinationId) -> Result<Destination, DestinationError> {
+    pub async fn one(
+        &self,
+        workspace: WorkspaceId,
+        id: DestinationId,
+    ) -> Result<Destination, DestinationError> {
         let all = self.all(workspace).await?;
         all.into_iter().find(|found| found.id == id).ok_or(DestinationError::NotFound)
     }
@@ -161,7 +165,11 @@ impl Destinations {
         let event = announce::row(&sample(event_type, actor.workspace_id, self.clock.now()));
         let event_id = event.id;
         let attempt = self.deliver.send_test(&tested, event).await;
-        let enabled = if attempt.error.is_none() { self.enable_after_test(actor, &tested).await? } else { tested.enabled };
+        let enabled = if attempt.error.is_none() {
+            self.enable_after_test(actor, &tested).await?
+        } else {
+            tested.enabled
+        };
         Ok(Tested { event_id, attempt, enabled })
     }
 

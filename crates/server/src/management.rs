@@ -33,7 +33,8 @@ impl Management {
         vault: &Arc<Vault>,
         clock: &Clock,
     ) -> Arc<Self> {
-        let (store, directory, deliver) = (|| Arc::clone(store), || Arc::clone(directory), || Arc::clone(deliver));
+        let (store, directory, deliver) =
+            (|| Arc::clone(store), || Arc::clone(directory), || Arc::clone(deliver));
         Arc::new(Self {
             accounts: Accounts::new(store(), directory(), clock.clone()),
             rotation: Rotation::new(store(), directory(), Arc::clone(vault), clock.clone()),

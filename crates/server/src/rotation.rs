@@ -177,7 +177,10 @@ impl Rotation {
     ///
     /// # Errors
     /// [`RotationError`]; nothing was changed then, except for [`RotationError::Unread`].
-    pub async fn rotate_endpoint(&self, actor: Actor) -> Result<(Endpoint, Zeroizing<String>), RotationError> {
+    pub async fn rotate_endpoint(
+        &self,
+        actor: Actor,
+    ) -> Result<(Endpoint, Zeroizing<String>), RotationError> {
         let now = self.clock.now();
         let (endpoint, token) = setup::endpoint(&self.vault, actor.workspace_id, now);
         let audit = AuditRow::new(actor, now, "endpoint.rotate", endpoint.id);

@@ -20,8 +20,8 @@ use crate::deliver::{Deliver, DeliverError};
 use crate::directory::{Directory, DirectoryError};
 use crate::edge::{self, Edge};
 use crate::intake::{Dispatch, Intake};
-use crate::qualify::rules::Rules;
 use crate::management::Management;
+use crate::qualify::rules::Rules;
 use crate::review::Review;
 use crate::setup::{self, FirstStart, SetupError};
 use crate::store::Store;
@@ -107,8 +107,7 @@ impl Server {
             Arc::clone(&metrics),
             config.limits.requests_per_second,
         ));
-        let review =
-            Arc::new(Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics)));
+        let review = Arc::new(Review::new(Arc::clone(&store), dispatch, clock.clone(), Arc::clone(&metrics)));
         let inbound = edge::inbound::router(
             Arc::clone(&intake),
             Arc::clone(&directory),

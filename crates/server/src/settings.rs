@@ -40,7 +40,12 @@ pub enum SettingsError<E> {
 
 impl SettingsDesk {
     /// Over a store, and everybody to tell of changes.
-    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, deliver: Arc<Deliver>, clock: Clock) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        directory: Arc<Directory>,
+        deliver: Arc<Deliver>,
+        clock: Clock,
+    ) -> Self {
         Self { store, directory, deliver, clock, changing: tokio::sync::Mutex::default() }
     }
 
@@ -106,7 +111,9 @@ fn are_rules(rules: &ScoringRules) -> bool {
         list.len() <= ENTRIES_MAX
             && list.iter().all(|entry| !entry.trim().is_empty() && entry.chars().count() <= ENTRY_CHARS_MAX)
     };
-    [&rules.ideal_customer_keywords, &rules.preferred_sources, &rules.disposable_domains].into_iter().all(fits)
+    [&rules.ideal_customer_keywords, &rules.preferred_sources, &rules.disposable_domains]
+        .into_iter()
+        .all(fits)
 }
 
 #[cfg(test)]

@@ -49,10 +49,9 @@ impl From<DestinationError> for Problem {
     fn from(error: DestinationError) -> Self {
         match error {
             DestinationError::NotFound => not_found("destination"),
-            DestinationError::TooMany => bad(format!(
-                "A workspace has {} destinations at most; delete one first.",
-                Destinations::MAX
-            )),
+            DestinationError::TooMany => {
+                bad(format!("A workspace has {} destinations at most; delete one first.", Destinations::MAX))
+            }
             DestinationError::Store(error) => error.into(),
         }
     }
@@ -196,7 +195,11 @@ fn check_url(app: &App, form: &mut Form, url: String) -> Option<String> {
     match app.management.destinations.check_url(&url) {
         Ok(()) => Some(url),
         Err(fault) => {
-            let code = if matches!(fault, UrlFault::TooLong) { FieldCode::TooLong } else { FieldCode::InvalidFormat };
+            let code = if matches!(fault, UrlFault::TooLong) {
+                FieldCode::TooLong
+            } else {
+                FieldCode::InvalidFormat
+            };
             form.refuse("url", code, fault.to_string());
             None
         }

@@ -92,7 +92,8 @@ pub(super) async fn create(
     form.finish()?;
     let (Some(email), Some(role)) = (email, role) else { return Err(Problem::internal()) };
     let credential = password.map_or(Credential::Invitation, Credential::Password);
-    let (operator, invited) = app.management.accounts.create_operator(caller, email, role, credential).await?;
+    let (operator, invited) =
+        app.management.accounts.create_operator(caller, email, role, credential).await?;
     let invitation = invited.as_ref().map(InvitationJson::from);
     Ok(reply::created(CreatedJson { operator: operator.into(), invitation }))
 }

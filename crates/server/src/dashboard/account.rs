@@ -39,7 +39,10 @@ impl From<AccountError> for Fault {
     }
 }
 
-pub(super) async fn show(State(dashboard): State<Arc<Dashboard>>, Views(visitor): Views) -> Result<Response, Fault> {
+pub(super) async fn show(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+) -> Result<Response, Fault> {
     let now = dashboard.clock.now();
     let mut sessions = dashboard.store.sessions(visitor.id()).await?;
     sessions.retain(|session| is_alive(session, now));
@@ -106,7 +109,11 @@ pub(super) async fn change_password(
 ) -> Result<Response, Fault> {
     let password = read_new_password(&form)?;
     dashboard.prove_password(&visitor, &form, "present").await?;
-    dashboard.management.accounts.change_operator(visitor.actor(), visitor.id(), None, None, Some(password)).await?;
+    dashboard
+        .management
+        .accounts
+        .change_operator(visitor.actor(), visitor.id(), None, None, Some(password))
+        .await?;
     // The new password has ended every session, this one among them.
     let token = dashboard.open_session(&visitor.operator, remote, &headers).await?;
     let mut response = reply::see_other(PATH);

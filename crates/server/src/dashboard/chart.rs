@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn every_number_is_in_the_table() {
         let labels = ["08:00".to_owned(), "09:00".to_owned()];
-        let markup = bars("T", &labels, &[Series { name: "Arrived", tone: "a", values: vec![7, 0] }]).into_string();
+        let markup =
+            bars("T", &labels, &[Series { name: "Arrived", tone: "a", values: vec![7, 0] }]).into_string();
         assert!(markup.contains(r#"<tr><td>08:00</td><td class="number">7</td></tr>"#), "{markup}");
         assert!(markup.contains(r#"<tr><td>09:00</td><td class="number">0</td></tr>"#));
         assert_eq!(markup.matches("<rect").count(), 2, "one in the legend, one bar; nothing has none");

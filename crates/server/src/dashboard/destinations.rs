@@ -8,13 +8,13 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::Dashboard;
 use super::access::{Administers, Operates, Views, Visitor};
 use super::elements::{badge, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::outbound::attempt_of;
 use super::page::Place;
-use super::Dashboard;
 use crate::destinations::DestinationError;
 use crate::id::DestinationId;
 use crate::record::{Destination, DestinationChange, DisabledReason, Role};
@@ -39,18 +39,24 @@ fn id(text: &str) -> Result<DestinationId, Fault> {
 
 fn state(destination: &Destination) -> Markup {
     match (destination.enabled, destination.paused, destination.failing_since) {
-        (false, ..) => badge("bad", match destination.disabled_reason {
-            Some(DisabledReason::Gone) => "disabled: answered 410",
-            Some(DisabledReason::Failing) => "disabled: kept failing",
-            None => "disabled",
-        }),
+        (false, ..) => badge(
+            "bad",
+            match destination.disabled_reason {
+                Some(DisabledReason::Gone) => "disabled: answered 410",
+                Some(DisabledReason::Failing) => "disabled: kept failing",
+                None => "disabled",
+            },
+        ),
         (true, true, _) => badge("wait", "paused"),
         (true, false, Some(_)) => badge("bad", "failing"),
         (true, false, None) => badge("good", "enabled"),
     }
 }
 
-pub(super) async fn list(State(dashboard): State<Arc<Dashboard>>, Views(visitor): Views) -> Result<Response, Fault> {
+pub(super) async fn list(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+) -> Result<Response, Fault> {
     let destinations = dashboard.management.destinations.all(visitor.workspace_id()).await?;
     let since = dashboard.clock.now().minus(Duration::from_secs(86_400));
     let health = dashboard.store.health(visitor.workspace_id(), since).await?;
@@ -83,8 +89,17 @@ pub(super) async fn list(State(dashboard): State<Arc<Dashboard>>, Views(visitor)
 }
 
 /// The fields of a destination; `verdict` is what the check of its URL says.
-fn form(visitor: &Visitor, action: &str, present: Option<&Destination>, given: Option<(&Pairs, &str)>, button: &str) -> Markup {
-    let url = given.and_then(|(pairs, _)| pairs.text("url")).or(present.map(|to| to.url.as_str())).unwrap_or_default();
+fn form(
+    visitor: &Visitor,
+    action: &str,
+    present: Option<&Destination>,
+    given: Option<(&Pairs, &str)>,
+    button: &str,
+) -> Markup {
+    let url = given
+        .and_then(|(pairs, _)| pairs.text("url"))
+        .or(present.map(|to| to.url.as_str()))
+        .unwrap_or_default();
     let wants = |kind: EventType| match given {
         Some((pairs, _)) => pairs.all("event_types").any(|name| name == kind.as_str()),
         None => present.is_none_or(|to| to.event_types.contains(&kind)),
@@ -105,7 +120,11 @@ fn form(visitor: &Visitor, action: &str, present: Option<&Destination>, given: O
 /// What the form asks for, or what is wrong with it.
 fn read(dashboard: &Dashboard, form: &Pairs) -> Result<(String, Vec<EventType>), String> {
     let url = form.text("url").ok_or("A destination has a URL.")?;
-    dashboard.management.destinations.check_url(url).map_err(|fault| format!("This URL cannot be used: {fault}."))?;
+    dashboard
+        .management
+        .destinations
+        .check_url(url)
+        .map_err(|fault| format!("This URL cannot be used: {fault}."))?;
     let mut types: Vec<EventType> = form.all("event_types").filter_map(|name| name.parse().ok()).collect();
     types.sort();
     types.dedup();
@@ -172,8 +191,10 @@ impl Dashboard {
         let health = health.into_iter().find(|health| health.destination_id == to.id);
         let health = health.unwrap_or(Health { destination_id: to.id, delivered: 0, dead: 0, pending: 0 });
         let path = format!("{PATH}/{}", to.id);
-        let act = |name: &str, text: &str| html! {
-            form method="post" action={ (path) "/" (name) } { (token(visitor)) button { (text) } }
+        let act = |name: &str, text: &str| {
+            html! {
+                form method="post" action={ (path) "/" (name) } { (token(visitor)) button { (text) } }
+            }
         };
         let main = html! {
             main.narrow id="main" data-swap {
@@ -234,7 +255,11 @@ pub(super) async fn change(
                 event_types: Some(event_types),
                 ..DestinationChange::default()
             };
-            dashboard.management.destinations.change(visitor.actor(), id, change, "destination.change").await?;
+            dashboard
+                .management
+                .destinations
+                .change(visitor.actor(), id, change, "destination.change")
+                .await?;
             Ok(reply::see_other(&format!("{PATH}/{id}")))
         }
     }

@@ -27,7 +27,11 @@ pub(super) fn utc(at: Moment) -> String {
 fn distance(at: Moment, now: Moment) -> String {
     if at > now {
         let ahead = at.since(now);
-        return if ahead < Duration::from_secs(1) { "now".to_owned() } else { format!("in {}", rough(ahead)) };
+        return if ahead < Duration::from_secs(1) {
+            "now".to_owned()
+        } else {
+            format!("in {}", rough(ahead))
+        };
     }
     let ago = now.since(at);
     if ago < Duration::from_secs(5) { "just now".to_owned() } else { format!("{} ago", rough(ago)) }
@@ -46,7 +50,11 @@ pub(super) fn rough(duration: Duration) -> String {
 
 /// Milliseconds as people read them.
 pub(super) fn millis(millis: u32) -> String {
-    if millis < 1_000 { format!("{millis} ms") } else { format!("{}.{:01} s", millis / 1_000, millis % 1_000 / 100) }
+    if millis < 1_000 {
+        format!("{millis} ms")
+    } else {
+        format!("{}.{:01} s", millis / 1_000, millis % 1_000 / 100)
+    }
 }
 
 /// Bytes as people read them.
@@ -171,7 +179,10 @@ mod tests {
 
     #[test]
     fn amounts_have_a_unit_that_fits() {
-        assert_eq!((bytes(1_023), bytes(1_536), bytes(5 * 1_048_576)), ("1023 B".into(), "1.5 KiB".into(), "5.0 MiB".into()));
+        assert_eq!(
+            (bytes(1_023), bytes(1_536), bytes(5 * 1_048_576)),
+            ("1023 B".into(), "1.5 KiB".into(), "5.0 MiB".into())
+        );
         assert_eq!((millis(999), millis(1_250)), ("999 ms".into(), "1.2 s".into()));
     }
 }

@@ -65,7 +65,9 @@ impl IntoResponse for Fault {
             Fault::Store(error) => {
                 tracing::warn!(%error, "a page of the dashboard could not be shown");
                 let text = match error {
-                    StoreError::Backend(_) => "The server could not read or write its store; its log says why.".to_owned(),
+                    StoreError::Backend(_) => {
+                        "The server could not read or write its store; its log says why.".to_owned()
+                    }
                     error => format!("The store is not available: {error}."),
                 };
                 (Some(Reason::StoreUnavailable), "Not available", text)

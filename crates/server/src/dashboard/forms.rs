@@ -52,7 +52,9 @@ impl Pairs {
     /// The same as a query, without `except` and without blank values; `more` comes last.
     pub(super) fn query(&self, except: &[&str], more: &[(&str, &str)]) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.0.iter().filter(|(name, value)| !except.contains(&name.as_str()) && !value.is_empty()) {
+        for (name, value) in
+            self.0.iter().filter(|(name, value)| !except.contains(&name.as_str()) && !value.is_empty())
+        {
             query.append_pair(name, value);
         }
         for (name, value) in more {
@@ -103,7 +105,9 @@ impl FromRequest<Arc<Dashboard>> for Form {
         let EarlyForm(pairs) = EarlyForm::from_request(request, dashboard).await?;
         // Both are hashes of what the other side must know, so how long the comparison takes tells nothing of use.
         if expected.is_none() || pairs.exact("token") != expected.as_deref() {
-            return Err(Fault::Foreign("This form belongs to an earlier session. Go back, reload the page, and send it again."));
+            return Err(Fault::Foreign(
+                "This form belongs to an earlier session. Go back, reload the page, and send it again.",
+            ));
         }
         Ok(Self(pairs))
     }

@@ -33,7 +33,10 @@ const STATUSES: [(&str, &str); 3] =
 
 fn filter(query: &Pairs) -> InboundLogFilter {
     InboundLogFilter {
-        status: query.text("status").filter(|status| STATUSES.iter().any(|(known, _)| known == status)).map(str::to_owned),
+        status: query
+            .text("status")
+            .filter(|status| STATUSES.iter().any(|(known, _)| known == status))
+            .map(str::to_owned),
         reason: query.text("reason").and_then(Reason::from_code),
     }
 }
@@ -49,7 +52,8 @@ pub(super) async fn list(
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
     let live = format!("{PATH}/live{}", super::elements::mark(&first));
-    let reasons: Vec<(&str, &str)> = Reason::ALL.iter().map(|reason| (reason.code(), reason.code())).collect();
+    let reasons: Vec<(&str, &str)> =
+        Reason::ALL.iter().map(|reason| (reason.code(), reason.code())).collect();
     let main = html! {
         main id="main" data-swap {
             header.top {
@@ -124,10 +128,16 @@ impl Tail {
             return None;
         }
         let request = PageRequest { cursor: None, limit: Self::ROWS };
-        let page = self.dashboard.store.inbound_log(self.visitor.workspace_id(), &self.filter, request).await.ok()?;
+        let page = self
+            .dashboard
+            .store
+            .inbound_log(self.visitor.workspace_id(), &self.filter, request)
+            .await
+            .ok()?;
         let now = self.dashboard.clock.now();
         let mut text = if self.begun { ":\n\n".to_owned() } else { "retry: 1000\n\n".to_owned() };
-        let known = |row: &InboundLogRow, tail: &Self| tail.told.contains(&row.id) || Some(row.id) == tail.last;
+        let known =
+            |row: &InboundLogRow, tail: &Self| tail.told.contains(&row.id) || Some(row.id) == tail.last;
         let fresh: Vec<&InboundLogRow> = if !self.begun && self.last.is_none() {
             Vec::new()
         } else {

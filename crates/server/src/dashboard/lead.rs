@@ -101,10 +101,13 @@ impl Dossier {
                 (None, Some(_)) => "a former operator".to_owned(),
                 (None, None) => "the thresholds".to_owned(),
             };
-            all.push((record.decided_at, html! {
-                (record.decision.outcome.as_str()) " by " (by)
-                @if let Some(note) = &record.decision.note { q.note { (note) } }
-            }));
+            all.push((
+                record.decided_at,
+                html! {
+                    (record.decision.outcome.as_str()) " by " (by)
+                    @if let Some(note) = &record.decision.note { q.note { (note) } }
+                },
+            ));
         }
         for event in &self.events {
             all.push((event.at, html! {
@@ -138,12 +141,15 @@ impl Dossier {
     pub(super) fn decided(&self) -> Option<Markup> {
         let record = self.lead.decision.as_ref()?;
         let by = self.decided_by.as_deref().unwrap_or("the thresholds");
-        Some(html! { p { "It was " (record.decision.outcome.as_str()) " by " b { (by) } " at " (utc(record.decided_at)) "." } })
+        Some(
+            html! { p { "It was " (record.decision.outcome.as_str()) " by " b { (by) } " at " (utc(record.decided_at)) "." } },
+        )
     }
 }
 
 fn qualification(scored: &Scored) -> Markup {
-    let Qualification { score: points, confidence, summary, recommended_action, dimensions, .. } = &scored.qualification;
+    let Qualification { score: points, confidence, summary, recommended_action, dimensions, .. } =
+        &scored.qualification;
     html! {
         section.qualification {
             div.verdict {
@@ -220,10 +226,14 @@ mod tests {
 
     #[test]
     fn what_changed_is_told_field_by_field() {
-        let first = Submission::parse(br#"{"name":"A","email":"a@example.com","plan":"small","seats":5}"#).unwrap();
+        let first =
+            Submission::parse(br#"{"name":"A","email":"a@example.com","plan":"small","seats":5}"#).unwrap();
         let mut second = first.clone();
         second.merge(
-            &Submission::parse(br#"{"name":"A","email":"a@example.com","company":"B","plan":"big","seats":5}"#).unwrap(),
+            &Submission::parse(
+                br#"{"name":"A","email":"a@example.com","company":"B","plan":"big","seats":5}"#,
+            )
+            .unwrap(),
         );
         let text = |field: &str, old: &str, new: &str| (field.to_owned(), old.to_owned(), new.to_owned());
         assert_eq!(differences(&first, &second), [text("company", "", "B"), text("plan", "small", "big")]);

@@ -128,9 +128,10 @@ pub(super) async fn csv(
             let (text, next) = match at {
                 At::End => return Ok(None),
                 At::Head => (CSV_HEAD.to_owned(), At::Page(None)),
-                At::Page(cursor) => dashboard.csv_page(&visitor, &filter, cursor).await.map(|(text, cursor)| {
-                    (text, cursor.map_or(At::End, |cursor| At::Page(Some(cursor))))
-                })?,
+                At::Page(cursor) => dashboard
+                    .csv_page(&visitor, &filter, cursor)
+                    .await
+                    .map(|(text, cursor)| (text, cursor.map_or(At::End, |cursor| At::Page(Some(cursor)))))?,
             };
             Ok::<_, StoreError>(Some((Bytes::from(text), (next, dashboard, visitor))))
         }
@@ -151,7 +152,8 @@ impl Dashboard {
         filter: &LeadFilter,
         cursor: Option<Cursor>,
     ) -> Result<(String, Option<Cursor>), StoreError> {
-        let page = self.store.leads(visitor.workspace_id(), filter, PageRequest { cursor, limit: 100 }).await?;
+        let page =
+            self.store.leads(visitor.workspace_id(), filter, PageRequest { cursor, limit: 100 }).await?;
         let mut text = String::new();
         for lead in &page.items {
             write_row(&mut text, lead);

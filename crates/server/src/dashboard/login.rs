@@ -76,7 +76,8 @@ pub(super) async fn sign_in(
     dashboard.throttle.failed(&keys, now);
     let operator = dashboard.store.operators_by_email(email).await?.into_iter().next();
     let Some(operator) = dashboard.check_password(operator, password).await? else {
-        let body = sign_in_form(form.text("next"), Some("This email and password do not belong together."), email);
+        let body =
+            sign_in_form(form.text("next"), Some("This email and password do not belong together."), email);
         return Ok(reply::html_problem(Some(Reason::Forbidden), page::bare("Sign in", &body)));
     };
     let [account, address] = &keys;
@@ -110,7 +111,9 @@ impl Dashboard {
     ) -> Result<Option<Operator>, Fault> {
         static NOBODY: LazyLock<String> = LazyLock::new(|| password::hash(&password::generate()));
         let Ok(_place) = self.waiting.try_acquire() else {
-            return Err(Fault::TooOften("Too many people sign in at this moment. Try again in a minute.".to_owned()));
+            return Err(Fault::TooOften(
+                "Too many people sign in at this moment. Try again in a minute.".to_owned(),
+            ));
         };
         let _turn = self.hashing.acquire().await.map_err(|_| Fault::Internal)?;
         let checked = tokio::task::spawn_blocking(move || {
@@ -172,7 +175,15 @@ mod tests {
         for ours in ["/dashboard", "/dashboard/leads?q=a", "/dashboard?x"] {
             assert!(is_ours(ours), "{ours}");
         }
-        for foreign in ["//evil.example", "https://evil.example", "/dashboardx", "/", "", "/dashboard/\r\nx", "/dashboard\\x"] {
+        for foreign in [
+            "//evil.example",
+            "https://evil.example",
+            "/dashboardx",
+            "/",
+            "",
+            "/dashboard/\r\nx",
+            "/dashboard\\x",
+        ] {
             assert!(!is_ours(foreign), "{foreign}");
         }
     }

@@ -182,3 +182,18 @@ pub fn router(dashboard: Arc<Dashboard>) -> Router {
     }
     router.layer(map_response(page::protect)).with_state(dashboard)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::routes;
+
+    #[test]
+    fn every_route_is_in_the_table_by_which_roles_are_tested() {
+        let table = include_str!("../../tests/api/dashboard_routes.tsv");
+        let tested: BTreeSet<&str> = table.lines().filter_map(|line| line.split('\t').nth(1)).collect();
+        let served: BTreeSet<&str> = routes().iter().map(|(path, _)| *path).collect();
+        assert_eq!(tested, served);
+    }
+}

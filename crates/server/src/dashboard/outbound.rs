@@ -54,7 +54,8 @@ pub(super) async fn list(
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.deliveries(visitor.workspace_id(), &filter(&query), request).await?;
     let destinations = dashboard.store.destinations(visitor.workspace_id()).await?;
-    let named: Vec<(String, &str)> = destinations.iter().map(|to| (to.id.to_string(), to.url.as_str())).collect();
+    let named: Vec<(String, &str)> =
+        destinations.iter().map(|to| (to.id.to_string(), to.url.as_str())).collect();
     let named: Vec<(&str, &str)> = named.iter().map(|(id, url)| (id.as_str(), *url)).collect();
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
@@ -111,7 +112,8 @@ pub(super) async fn one(
     let event = dashboard.store.event(visitor.workspace_id(), delivery.event_id).await?;
     let now = dashboard.clock.now();
     let url = url_of(&destinations, &delivery);
-    let body = event.as_ref().map(|event| String::from_utf8_lossy(&event.body).into_owned()).unwrap_or_default();
+    let body =
+        event.as_ref().map(|event| String::from_utf8_lossy(&event.body).into_owned()).unwrap_or_default();
     let main = html! {
         main.narrow id="main" data-swap {
             p { a href=(PATH) { "All deliveries" } }
@@ -180,7 +182,11 @@ pub(super) async fn resend_one(
     Form(_): Form,
 ) -> Result<Response, Fault> {
     let delivery = dashboard.find_delivery(&visitor, &delivery).await?;
-    if dashboard.resend(&visitor, ResendFilter::One(delivery.id), "delivery.resend", &delivery.id.to_string()).await? == 0 {
+    if dashboard
+        .resend(&visitor, ResendFilter::One(delivery.id), "delivery.resend", &delivery.id.to_string())
+        .await?
+        == 0
+    {
         return Err(Fault::Unusable("The destination was deleted; there is nowhere to send it.".to_owned()));
     }
     Ok(reply::see_other(&format!("{PATH}/{}", delivery.id)))
@@ -199,7 +205,8 @@ pub(super) async fn resend_matching(
         dashboard.resend(&visitor, matching(), "deliveries.resend", "").await?;
         return Ok(reply::see_other(&back));
     }
-    let found = dashboard.store.resend(visitor.workspace_id(), matching(), dashboard.clock.now(), None).await?;
+    let found =
+        dashboard.store.resend(visitor.workspace_id(), matching(), dashboard.clock.now(), None).await?;
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     let main = html! {
         main.narrow id="main" data-swap {

@@ -79,10 +79,18 @@ impl Dashboard {
         self.show_settings(visitor, Tab::Operators, &body).await
     }
 
-    async fn show_invitation(&self, visitor: &Visitor, email: &str, invited: &Invited) -> Result<Response, Fault> {
+    async fn show_invitation(
+        &self,
+        visitor: &Visitor,
+        email: &str,
+        invited: &Invited,
+    ) -> Result<Response, Fault> {
         let link = format!("{}/dashboard/invitation/{}", self.base_url, invited.text.as_str());
         let news = once(
-            &format!("The invitation for {email}. Hand it over on a channel that you trust; it works once, until {}.", utc(invited.expires_at)),
+            &format!(
+                "The invitation for {email}. Hand it over on a channel that you trust; it works once, until {}.",
+                utc(invited.expires_at)
+            ),
             &link,
         );
         self.show_operators(visitor, &news).await
@@ -95,10 +103,14 @@ pub(super) async fn invite(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let email = form.text("email").and_then(|text| Email::parse(text).ok());
-    let email = email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
+    let email =
+        email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
     let role = read_role(&form)?;
-    let (_, invited) =
-        dashboard.management.accounts.create_operator(visitor.actor(), email.clone(), role, Credential::Invitation).await?;
+    let (_, invited) = dashboard
+        .management
+        .accounts
+        .create_operator(visitor.actor(), email.clone(), role, Credential::Invitation)
+        .await?;
     let invited = invited.ok_or(Fault::Internal)?;
     dashboard.show_invitation(&visitor, &email, &invited).await
 }
@@ -187,10 +199,13 @@ pub(super) async fn create_token(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let name = form.text("name").filter(|name| name.chars().count() <= 100);
-    let name = name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
+    let name =
+        name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
     let role = read_role(&form)?;
     let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
-    dashboard.show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text)).await
+    dashboard
+        .show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text))
+        .await
 }
 
 pub(super) async fn delete_token(

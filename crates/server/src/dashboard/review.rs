@@ -84,7 +84,8 @@ fn queue(
     query: &Pairs,
 ) -> Markup {
     let now = dashboard.clock.now();
-    let next = page.next_cursor.map(|cursor| query.query(&["cursor", "lead"], &[("cursor", &cursor.to_string())]));
+    let next =
+        page.next_cursor.map(|cursor| query.query(&["cursor", "lead"], &[("cursor", &cursor.to_string())]));
     html! {
         section.queue aria-label="Leads in review" {
             header { h1 { "Review" } button.quiet.keys type="button" data-key="?" { "Keys" kbd { "?" } } }
@@ -210,8 +211,11 @@ pub(super) async fn decide(
     }
     let mut picked = Vec::new();
     for pick in form.all("pick") {
-        let parsed = pick.split_once('.').and_then(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)));
-        picked.push(parsed.ok_or_else(|| Fault::Unusable("A ticked lead is not named as this page names it.".to_owned()))?);
+        let parsed =
+            pick.split_once('.').and_then(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)));
+        picked.push(parsed.ok_or_else(|| {
+            Fault::Unusable("A ticked lead is not named as this page names it.".to_owned())
+        })?);
     }
     if picked.is_empty() {
         return Err(Fault::Unusable("No lead is ticked: tick some in the list first.".to_owned()));
@@ -219,7 +223,8 @@ pub(super) async fn decide(
 
     let (mut judgements, mut stale) = (Vec::new(), Vec::new());
     for (lead_id, version) in picked {
-        let lead = dashboard.store.lead(visitor.workspace_id(), lead_id).await?.ok_or(Fault::NotFound("lead"))?;
+        let lead =
+            dashboard.store.lead(visitor.workspace_id(), lead_id).await?.ok_or(Fault::NotFound("lead"))?;
         if lead.version != version || lead.state != LeadState::InReview {
             stale.push((dashboard.dossier(lead).await?, version));
             continue;
@@ -285,7 +290,9 @@ pub(super) async fn undo(
     Operates(visitor): Operates,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let batch = form.parsed("batch").ok_or_else(|| Fault::Unusable("The form names nothing to take back.".to_owned()))?;
+    let batch = form
+        .parsed("batch")
+        .ok_or_else(|| Fault::Unusable("The form names nothing to take back.".to_owned()))?;
     let undone = dashboard.holds.undo(visitor.id(), batch);
     match undone.first() {
         Some(lead) => Ok(reply::see_other(&format!("{PATH}?lead={lead}"))),

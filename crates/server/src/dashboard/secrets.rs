@@ -46,16 +46,27 @@ fn direction_of(name: &str) -> Result<SecretDirection, Fault> {
     }
 }
 
-pub(super) async fn inbound(State(dashboard): State<Arc<Dashboard>>, Administers(visitor): Administers) -> Result<Response, Fault> {
+pub(super) async fn inbound(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+) -> Result<Response, Fault> {
     dashboard.show_secrets(&visitor, SecretDirection::Inbound, &html! {}).await
 }
 
-pub(super) async fn outbound(State(dashboard): State<Arc<Dashboard>>, Administers(visitor): Administers) -> Result<Response, Fault> {
+pub(super) async fn outbound(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+) -> Result<Response, Fault> {
     dashboard.show_secrets(&visitor, SecretDirection::Outbound, &html! {}).await
 }
 
 impl Dashboard {
-    async fn show_secrets(&self, visitor: &Visitor, direction: SecretDirection, news: &Markup) -> Result<Response, Fault> {
+    async fn show_secrets(
+        &self,
+        visitor: &Visitor,
+        direction: SecretDirection,
+        news: &Markup,
+    ) -> Result<Response, Fault> {
         let mut secrets = self.management.rotation.list(visitor.workspace_id()).await?;
         secrets.retain(|(row, _)| row.direction == direction);
         let now = self.clock.now();
@@ -112,11 +123,18 @@ impl Dashboard {
     }
 
     /// Refuses unless the field has the visitor's password; tries count as those of a sign-in do.
-    pub(super) async fn prove_password(&self, visitor: &Visitor, form: &Pairs, field: &str) -> Result<(), Fault> {
+    pub(super) async fn prove_password(
+        &self,
+        visitor: &Visitor,
+        form: &Pairs,
+        field: &str,
+    ) -> Result<(), Fault> {
         let account = format!("account {}", visitor.operator.email.to_ascii_lowercase());
         let now = self.clock.now();
         if self.throttle.wait(std::slice::from_ref(&account), now).is_some() {
-            return Err(Fault::TooOften("The password was wrong too often. Try again in a quarter of an hour.".to_owned()));
+            return Err(Fault::TooOften(
+                "The password was wrong too often. Try again in a quarter of an hour.".to_owned(),
+            ));
         }
         self.throttle.failed(std::slice::from_ref(&account), now);
         let given = Zeroizing::new(form.exact(field).unwrap_or_default().to_owned());
@@ -154,7 +172,8 @@ pub(super) async fn rotate(
     let direction = direction_of(&direction)?;
     let hours = |name: &str, max: Duration| {
         let hours = form.text(name).map_or(Some(0), |text| text.parse::<u32>().ok());
-        let time = hours.map(|hours| Duration::from_secs(u64::from(hours) * 3_600)).filter(|time| *time <= max);
+        let time =
+            hours.map(|hours| Duration::from_secs(u64::from(hours) * 3_600)).filter(|time| *time <= max);
         time.ok_or_else(|| Fault::Unusable("Hours are a whole number from 0 to 720.".to_owned()))
     };
     let activate_after = match direction {

@@ -39,7 +39,12 @@ const TABS: [(Tab, &str, &str); 6] = [
 ];
 
 impl Dashboard {
-    pub(super) async fn show_settings(&self, visitor: &Visitor, tab: Tab, body: &Markup) -> Result<Response, Fault> {
+    pub(super) async fn show_settings(
+        &self,
+        visitor: &Visitor,
+        tab: Tab,
+        body: &Markup,
+    ) -> Result<Response, Fault> {
         let main = html! {
             main.settings id="main" {
                 h1 { "Settings" }
@@ -53,11 +58,16 @@ impl Dashboard {
     }
 
     fn settings_of(&self, visitor: &Visitor) -> Result<Settings, Fault> {
-        let workspace = self.directory.workspace(visitor.workspace_id()).ok_or(Fault::NotFound("workspace"))?;
+        let workspace =
+            self.directory.workspace(visitor.workspace_id()).ok_or(Fault::NotFound("workspace"))?;
         Ok(workspace.settings.clone())
     }
 
-    async fn change_settings(&self, visitor: &Visitor, change: impl FnOnce(Settings) -> Result<Settings, String>) -> Result<(), Fault> {
+    async fn change_settings(
+        &self,
+        visitor: &Visitor,
+        change: impl FnOnce(Settings) -> Result<Settings, String>,
+    ) -> Result<(), Fault> {
         let changed = self.management.settings.change(visitor.actor(), |settings| {
             let settings = change(settings)?;
             match broken(&settings).first() {
@@ -103,7 +113,8 @@ pub(super) async fn decisions(
 ) -> Result<Response, Fault> {
     let settings = dashboard.settings_of(&visitor)?;
     let previewed = query.has("preview").then(|| thresholds(&query)).transpose().map_err(Fault::Unusable)?;
-    let (approve_at, reject_below) = previewed.unwrap_or((settings.auto_approve_at, settings.auto_reject_below));
+    let (approve_at, reject_below) =
+        previewed.unwrap_or((settings.auto_approve_at, settings.auto_reject_below));
     let preview = match previewed {
         Some((approve_at, reject_below)) => {
             let since = dashboard.clock.now().minus(Duration::from_secs(30 * 86_400));
@@ -160,7 +171,11 @@ fn preview(now: [u64; 3], then: [u64; 3]) -> Markup {
 
 fn score(form: &Pairs, name: &str) -> Result<Option<u8>, String> {
     let Some(text) = form.text(name) else { return Ok(None) };
-    text.parse().ok().filter(|score| *score <= 100).map(Some).ok_or_else(|| "A threshold is a whole number from 0 to 100, or empty.".to_owned())
+    text.parse()
+        .ok()
+        .filter(|score| *score <= 100)
+        .map(Some)
+        .ok_or_else(|| "A threshold is a whole number from 0 to 100, or empty.".to_owned())
 }
 
 fn thresholds(form: &Pairs) -> Result<(Option<u8>, Option<u8>), String> {
@@ -191,12 +206,18 @@ pub(super) async fn save_delivery(
             let schedule = form.text("retry_schedule_seconds").unwrap_or_default();
             settings.retry_schedule_seconds = schedule
                 .split(',')
-                .map(|wait| wait.trim().parse().map_err(|_| "Waits are whole numbers of seconds with commas between.".to_owned()))
+                .map(|wait| {
+                    wait.trim()
+                        .parse()
+                        .map_err(|_| "Waits are whole numbers of seconds with commas between.".to_owned())
+                })
                 .collect::<Result<_, _>>()?;
             settings.supersede_review_requests = form.has("supersede_review_requests");
             settings.retention_days = match form.text("retention_days") {
                 None => None,
-                Some(days) => Some(days.parse().map_err(|_| "Days are a whole number, or empty.".to_owned())?),
+                Some(days) => {
+                    Some(days.parse().map_err(|_| "Days are a whole number, or empty.".to_owned())?)
+                }
             };
             settings.duplicate_window_seconds = form
                 .parsed("duplicate_window_seconds")

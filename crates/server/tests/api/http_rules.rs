@@ -96,5 +96,6 @@ async fn operations_need_no_token() {
     assert!(text.contains("agentflow_inbound_requests_total{status=\"received\",reason=\"\"} 1\n"), "{text}");
     assert!(!text.contains("jordan"));
     let dashboard = rig.send(Method::GET, "/dashboard", HeaderMap::new(), "").await;
-    assert_eq!(dashboard.status, 200);
+    assert_eq!(dashboard.status, 303);
+    assert_eq!(dashboard.headers["location"], "/dashboard/login?next=%2Fdashboard");
 }

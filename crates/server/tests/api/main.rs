@@ -5,6 +5,7 @@
 
 mod accounts;
 mod contract;
+mod dashboard;
 mod destinations;
 mod http_rules;
 mod intake;

@@ -8,13 +8,15 @@ use agentflow_events::{EventId, LeadId, Moment, OperatorId, WorkspaceId};
 use agentflow_server::id::{DeliveryId, DestinationId, SecretId, SessionId, TokenId, mint};
 use agentflow_server::record::{
     ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
-    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Invitation, Lead, LeadState,
-    OperationRow, Operator, OperatorChange, SealedBytes, SecretRow, SecretUses, Session, Settings, Workspace,
+    DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Invitation, Lead,
+    LeadState, OperationRow, Operator, OperatorChange, SealedBytes, SecretRow, SecretUses, Session, Settings,
+    Workspace,
 };
 use agentflow_server::store::{
     Accept, Accepted, AccountChanged, AccountStore, AdminStore, Cancelled, Decide, Decided, DeliveryFilter,
-    DeliveryStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter, Overview, OverviewStore, Page, PageRequest, QueryStore,
-    ResendFilter, ScoreCounts, SealedIn, SecretDropped, Seen, SeenQuery, SessionStore, Store, StoreError, Submissions,
+    DeliveryStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter, Overview, OverviewStore,
+    Page, PageRequest, QueryStore, ResendFilter, ScoreCounts, SealedIn, SecretDropped, Seen, SeenQuery,
+    SessionStore, Store, StoreError, Submissions,
 };
 use async_trait::async_trait;
 

@@ -138,7 +138,8 @@ impl AccountStore for SqliteStore {
     }
 }
 
-pub(super) const OPERATORS: &str = "SELECT operators.*, invitations.expires_at AS invited_until FROM operators
+pub(super) const OPERATORS: &str =
+    "SELECT operators.*, invitations.expires_at AS invited_until FROM operators
      LEFT JOIN invitations ON invitations.operator = operators.id";
 
 pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {

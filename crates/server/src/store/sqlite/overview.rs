@@ -53,8 +53,10 @@ impl OverviewStore for SqliteStore {
                     "SELECT json_extract(scored, '$.qualification.score') AS score, count(*) FROM leads
                      WHERE workspace = ? AND id >= ? AND scored IS NOT NULL GROUP BY score",
                 )?;
-                let mut found = statement
-                    .query(params![blob(&workspace), first_id::<agentflow_events::LeadKind>(since).as_slice()])?;
+                let mut found = statement.query(params![
+                    blob(&workspace),
+                    first_id::<agentflow_events::LeadKind>(since).as_slice()
+                ])?;
                 while let Some(row) = found.next()? {
                     let score: usize = row.get(0)?;
                     if let Some(count) = counts.get_mut(score) {
@@ -104,7 +106,9 @@ fn overview(
         "SELECT (at - ?1) / ?2, type = 'lead.qualified', count(*) FROM events
          WHERE workspace = ?3 AND id >= ?4 AND type <> 'lead.review_requested' GROUP BY 1, 2",
         first_id::<agentflow_events::EventKind>(since),
-        |step, approved, count| *(if approved == 1 { &mut step.approved } else { &mut step.rejected }) += count,
+        |step, approved, count| {
+            *(if approved == 1 { &mut step.approved } else { &mut step.rejected }) += count
+        },
     )?;
     count(
         "SELECT (created_at - ?1) / ?2, state, count(*) FROM deliveries WHERE workspace = ?3 AND id >= ?4 GROUP BY 1, 2",
@@ -122,7 +126,8 @@ fn overview(
          ORDER BY deliveries.id DESC LIMIT ?",
     )?;
     let first = first_id::<crate::id::DeliveryKind>(since);
-    let found = statement.query_map(params![blob(&workspace), first.as_slice(), SAMPLE], |row| row.get::<_, i64>(0))?;
+    let found = statement
+        .query_map(params![blob(&workspace), first.as_slice(), SAMPLE], |row| row.get::<_, i64>(0))?;
     for millis in found {
         overview.delivery_ms.push(u64::try_from(millis?).unwrap_or(0));
     }

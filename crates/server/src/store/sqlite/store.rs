@@ -11,8 +11,8 @@ use super::{SqliteStore, accept, admin, operational, query, queue, secrets, upke
 use crate::id::{DeliveryId, DestinationId, SecretId, TokenId};
 use crate::record::{
     AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow, FinishedAttempt,
-    InboundLogRow, Lead, LeadState, OperationKind, OperationRow, SealedBytes, SecretRow, SecretUses, Settings,
-    Workspace,
+    InboundLogRow, Lead, LeadState, OperationKind, OperationRow, SealedBytes, SecretRow, SecretUses,
+    Settings, Workspace,
 };
 use crate::store::{
     Accept, Accepted, AdminStore, Cancelled, Decide, Decided, DeliveryFilter, DeliveryStore, Founding,
