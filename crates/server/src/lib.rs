@@ -27,6 +27,7 @@ pub mod announce;
 pub mod api;
 pub mod deliver;
 pub mod directory;
+pub mod dispatch;
 pub mod edge;
 pub mod explainer;
 pub mod intake;
