@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentflow_events::{DecidedBy, Decision, EventType, LeadId, Moment, WorkspaceId};
+use agentflow_events::{DecidedBy, Decision, LeadId, Moment, WorkspaceId};
 use agentflow_lead::{ParseError, Submission, Violation};
 use agentflow_signature::{Inbound, Verified};
 use bytes::Bytes;
@@ -15,25 +15,17 @@ use http::HeaderMap;
 use crate::announce;
 use crate::clock::Clock;
 use crate::directory::{LiveEndpoint, sha256};
+pub use crate::dispatch::Dispatch;
 use crate::explainer::{Explainer, Refused, now_signed};
 use crate::id::mint;
 use crate::qualify::{self, Scorer};
 use crate::rate::RateLimiter;
 use crate::reason::Reason;
 use crate::record::{
-    DecisionRecord, DueDelivery, InboundLogRow, InboundStatus, Lead, LeadState, Settings, StoredSubmission,
+    DecisionRecord, InboundLogRow, InboundStatus, Lead, LeadState, Settings, StoredSubmission,
 };
 use crate::store::{Accept, Accepted, Basis, LeadWrite, Seen, SeenQuery, Store, StoreError};
 use crate::telemetry::Metrics;
-
-/// Where committed deliveries go on. The deliver stage implements it.
-pub trait Dispatch: Send + Sync + 'static {
-    /// Takes deliveries that this process has claimed.
-    fn dispatch(&self, deliveries: Vec<DueDelivery>);
-
-    /// Looks in the store again before it makes deliveries of this lead's event that it holds and has not begun.
-    fn reconsider(&self, _lead: LeadId, _event_type: EventType) {}
-}
 
 /// A request for a known endpoint, its body within the limit.
 pub struct InboundRequest<'a> {

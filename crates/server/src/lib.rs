@@ -29,6 +29,7 @@ pub mod dashboard;
 pub mod deliver;
 pub mod destinations;
 pub mod directory;
+pub mod dispatch;
 pub mod edge;
 pub mod explainer;
 pub mod intake;

@@ -6,7 +6,7 @@ use agentflow_events::Moment;
 
 /// Uses since the store was told. One addition and one comparison each; a crash loses at most a minute of them.
 #[derive(Debug)]
-pub struct Uses {
+pub(crate) struct Uses {
     more: AtomicU64,
     last_millis: AtomicI64,
 }
@@ -19,23 +19,23 @@ impl Default for Uses {
 
 impl Uses {
     /// Counts one.
-    pub fn note(&self, now: Moment) {
+    pub(crate) fn note(&self, now: Moment) {
         self.last_millis.fetch_max(now.unix_millis(), Ordering::Relaxed);
         self.more.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many more there are, and the last of them.
-    pub fn seen(&self) -> Option<(u64, Moment)> {
+    pub(crate) fn seen(&self) -> Option<(u64, Moment)> {
         self.told(self.more.load(Ordering::Relaxed))
     }
 
     /// The same, to be told to the store.
-    pub fn take(&self) -> Option<(u64, Moment)> {
+    pub(crate) fn take(&self) -> Option<(u64, Moment)> {
         self.told(self.more.swap(0, Ordering::Relaxed))
     }
 
     /// The store could not be told: they are counted next time.
-    pub fn give_back(&self, more: u64) {
+    pub(crate) fn give_back(&self, more: u64) {
         self.more.fetch_add(more, Ordering::Relaxed);
     }
 

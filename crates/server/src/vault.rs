@@ -242,7 +242,7 @@ mod tests {
         let cipher = RandomizedNonceKey::new(&AES_256_GCM, &[7; 32]).unwrap();
         let mut bytes = b"whsec_old".to_vec();
         let nonce = cipher.seal_in_place_append_tag(Aad::from(b"sec_1"), &mut bytes).unwrap();
-        let sealed = SealedBytes([nonce.as_ref(), &bytes].concat());
+        let sealed = SealedBytes([nonce.as_ref().as_slice(), &bytes].concat());
         assert_eq!(Vault::new(&[7; 32]).open("sec_1", &sealed).unwrap().as_str(), "whsec_old");
         assert!(Vault::new(&[7; 32]).open("sec_2", &sealed).is_err());
         assert!(Vault::new(&[8; 32]).open("sec_1", &sealed).is_err());

@@ -49,6 +49,8 @@ fn every_key_of_the_file_is_read() {
         key = "key.pem"
         [store]
         url = "sqlite:/var/lib/leads.db"
+        [secrets]
+        key_file = "/etc/agentflow.key"
         [delivery]
         allow_networks = ["127.0.0.0/8", "fd00::/8"]
         extra_ca = "ca.pem"
@@ -73,6 +75,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(config.public_url.as_deref(), Some("https://hooks.example.com"));
     assert_eq!((config.tls.cert, config.tls.key), (Some("cert.pem".into()), Some("key.pem".into())));
     assert_eq!(config.store, StoreUrl::Sqlite("/var/lib/leads.db".into()));
+    assert_eq!(config.secrets.key_file, Some("/etc/agentflow.key".into()));
     assert_eq!(config.delivery.allow_networks.len(), 2);
     assert_eq!((config.delivery.concurrency, config.delivery.concurrency_per_destination), (100, 10));
     let limits = config.limits;
@@ -90,7 +93,9 @@ fn every_setting_has_a_variable_that_reads_as_the_file_does() {
         let name = setting.variable();
         let refused = loaded(&Flags::default(), &[(&name, "\u{7f}")], "");
         match setting.key {
-            "data_dir" | "delivery.extra_ca" => assert!(refused.is_ok(), "any text is a path"),
+            "data_dir" | "delivery.extra_ca" | "secrets.key_file" => {
+                assert!(refused.is_ok(), "any text is a path")
+            }
             "tls.cert" | "tls.key" => assert!(refused.unwrap_err().contains("set both")),
             _ => assert!(refused.unwrap_err().starts_with(&format!("{name}: expected ")), "{name}"),
         }
@@ -234,4 +239,17 @@ fn rust_log_counts_where_the_setting_is_not_set() {
     assert_eq!(filter(&[("RUST_LOG", "debug"), ("AGENTFLOW_LOG", "warn")], ""), "warn");
     assert_eq!(filter(&[("RUST_LOG", "debug")], "log.filter = 'error'"), "error");
     assert_eq!(filter(&[("RUST_LOG", "=,=")], ""), "info");
+}
+
+#[test]
+fn a_master_key_is_given_once_and_never_shown() {
+    let key = "07".repeat(32);
+    let config = loaded(&Flags::default(), &[("AGENTFLOW_SECRETS_KEY", &key)], "").unwrap();
+    assert!(config.secrets.key.is_some());
+    assert!(!format!("{config:?}").contains("0707"));
+    let expected = "AGENTFLOW_SECRETS_KEY: expected 32 bytes as 64 hex digits or as base64, found something else, which is not shown";
+    check_refused(&[("AGENTFLOW_SECRETS_KEY", &key[1..])], "", expected);
+    let both =
+        "secrets.key: expected to be the only one beside secrets.key_file, found both; set one of them";
+    check_refused(&[("AGENTFLOW_SECRETS_KEY", &key)], "[secrets]\nkey_file = 'x'", both);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agentflow_server::clock::Clock;
+use agentflow_server::config::Config;
 use serde_json::{Value, json};
 
 use crate::receiver::Receiver;
@@ -10,11 +11,19 @@ use crate::rig::{Rig, lead_of};
 
 /// A server whose time the test drives and whose leads are all reviewed.
 async fn start() -> (Rig, Receiver) {
+    start_with(|_| {}).await
+}
+
+async fn start_with(change: impl FnOnce(&mut Config)) -> (Rig, Receiver) {
     let receiver = Receiver::start().await;
     let certificate = receiver.certificate();
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::manual(Clock::system().now());
-    let rig = Rig::start_at(clock, folder, |config| config.delivery.extra_ca = Some(certificate)).await;
+    let rig = Rig::start_at(clock, folder, |config| {
+        config.delivery.extra_ca = Some(certificate);
+        change(config);
+    })
+    .await;
     let off = json!({"auto_approve_at": null, "auto_reject_below": null});
     rig.call("PUT", "/api/v1/settings", off).await.expect(200);
     (rig, receiver)
@@ -200,4 +209,48 @@ async fn a_review_request_that_waits_is_superseded_by_the_decision_where_the_wor
             settled(&rig, "delivered", 2).await;
         }
     }
+}
+
+/// The id of the event that a request brought, and its lead.
+async fn arrived(receiver: &mut Receiver) -> (String, Value) {
+    let (headers, body) = receiver.next().await;
+    let event: Value = serde_json::from_slice(&body).unwrap();
+    (headers["x-agentflow-event-type"].to_str().unwrap().to_owned(), event["lead_id"].clone())
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_slow_destination_is_not_sent_once_it_is_cancelled() {
+    let (rig, mut receiver) = start_with(|config| config.delivery.concurrency_per_destination = 1).await;
+    add(&rig, &receiver.held_url(204)).await;
+    let ada = rig.lead(lead_of("Ada")).await;
+    assert_eq!(arrived(&mut receiver).await.1, ada["lead_id"]);
+    for name in ["Ben", "Cleo"] {
+        rig.lead(lead_of(name)).await;
+    }
+    let done = rig.call("POST", "/api/v1/deliveries/cancel", json!({})).await.expect(200);
+    assert_eq!(done["count"], 3);
+    let dan = rig.lead(lead_of("Dan")).await;
+    receiver.gate.add_permits(2);
+    assert_eq!(arrived(&mut receiver).await.1, dan["lead_id"], "neither Ben nor Cleo goes first");
+    settled(&rig, "delivered", 1).await;
+    let cancelled = settled(&rig, "cancelled", 3).await;
+    // The one that was under way is recorded, and was not called back.
+    assert_eq!(attempted(&rig, &cancelled[2], 1).await["attempts"][0]["status"], 204);
+    assert!(receiver.requests.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_review_request_that_waits_behind_a_slow_destination_is_superseded_too() {
+    let (rig, mut receiver) = start_with(|config| config.delivery.concurrency_per_destination = 1).await;
+    rig.call("PUT", "/api/v1/settings", json!({"supersede_review_requests": true})).await.expect(200);
+    add(&rig, &receiver.held_url(204)).await;
+    rig.lead(lead_of("Ada")).await;
+    arrived(&mut receiver).await;
+    let ben = rig.lead(lead_of("Ben")).await;
+    let path = format!("/api/v1/leads/{}/decision", ben["lead_id"].as_str().unwrap());
+    rig.call("POST", &path, json!({"outcome": "rejected"})).await.expect(200);
+    receiver.gate.add_permits(2);
+    assert_eq!(arrived(&mut receiver).await, ("lead.rejected".to_owned(), ben["lead_id"].clone()));
+    settled(&rig, "delivered", 2).await;
+    assert_eq!(settled(&rig, "superseded", 1).await[0]["lead_id"], ben["lead_id"]);
 }

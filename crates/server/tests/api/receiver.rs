@@ -11,11 +11,13 @@ use axum::extract::Path;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) struct Receiver {
     pub(crate) requests: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
+    /// Requests to `/held/{status}` are answered once there is a permit.
+    pub(crate) gate: Arc<Semaphore>,
     port: u16,
     folder: tempfile::TempDir,
     _stops_when_dropped: DropGuard,
@@ -29,19 +31,32 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, requests) = mpsc::unbounded_channel();
-        let answer = async move |Path(status): Path<u16>, headers: HeaderMap, body: Bytes| {
+        let answer = move |Path(status): Path<u16>, headers: HeaderMap, body: Bytes| {
             sender.send((headers, body)).ok();
-            StatusCode::from_u16(status).unwrap()
+            std::future::ready(StatusCode::from_u16(status).unwrap())
         };
-        let router = Router::new().route("/{status}", axum::routing::post(answer));
+        let gate = Arc::new(Semaphore::new(0));
+        let (held, held_answer) = (Arc::clone(&gate), answer.clone());
+        let hold = async move |path: Path<u16>, headers: HeaderMap, body: Bytes| {
+            let status = held_answer(path, headers, body).await;
+            held.acquire().await.unwrap().forget();
+            status
+        };
+        let router = Router::new()
+            .route("/{status}", axum::routing::post(answer))
+            .route("/held/{status}", axum::routing::post(hold));
         let shutdown = CancellationToken::new();
         let edge = Edge { limits: Limits::default(), tls, metrics: Arc::new(Metrics::new()) };
         tokio::spawn(edge.serve(listener, router, shutdown.clone()));
-        Self { requests, port, folder, _stops_when_dropped: shutdown.drop_guard() }
+        Self { requests, gate, port, folder, _stops_when_dropped: shutdown.drop_guard() }
     }
 
     pub(crate) fn url(&self, status: u16) -> String {
         format!("https://localhost:{}/{status}", self.port)
+    }
+
+    pub(crate) fn held_url(&self, status: u16) -> String {
+        format!("https://localhost:{}/held/{status}", self.port)
     }
 
     /// What `delivery.extra_ca` must name.
