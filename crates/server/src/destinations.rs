@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentflow_events::{
-    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventId, EventType, Fields,
+    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventType, Fields,
     LeadSnapshot, Moment, Outcome, Qualification, Score, Timestamps, WorkspaceId,
 };
 
@@ -11,7 +11,7 @@ use crate::announce;
 use crate::clock::Clock;
 use crate::deliver::{Deliver, TargetError};
 use crate::id::{DestinationId, mint};
-use crate::record::{Actor, Attempt, AuditRow, Destination, DestinationChange};
+use crate::record::{Actor, Attempt, AuditRow, Destination, DestinationChange, EventRow};
 use crate::store::{Store, StoreError};
 
 /// Manages destinations. Every change has its audit row and is told to delivery.
@@ -53,7 +53,7 @@ pub enum DestinationError {
 /// What came of a test.
 pub struct Tested {
     /// The sample that was sent; nothing of it is stored.
-    pub event_id: EventId,
+    pub event: EventRow,
     /// The one attempt.
     pub attempt: Attempt,
     /// Whether the destination gets events now.
@@ -71,15 +71,15 @@ impl Destinations {
         Self { store, deliver, clock, changing: tokio::sync::Mutex::default() }
     }
 
-    /// Judges a URL as far as that is possible without resolving its host.
+    /// Judges a URL, and the addresses of its host where they are known within a second.
     ///
     /// # Errors
     /// [`UrlFault`].
-    pub fn check_url(&self, url: &str) -> Result<(), UrlFault> {
+    pub async fn check_url(&self, url: &str) -> Result<(), UrlFault> {
         if url.len() > Self::URL_BYTES_MAX {
             return Err(UrlFault::TooLong);
         }
-        Ok(self.deliver.check_url(url)?)
+        Ok(self.deliver.check_url(url).await?)
     }
 
     /// A workspace's destinations, the oldest first.
@@ -163,14 +163,13 @@ impl Destinations {
         let tested = self.one(actor.workspace_id, id).await?;
         let event_type = tested.event_types.first().copied().unwrap_or(EventType::LeadQualified);
         let event = announce::row(&sample(event_type, actor.workspace_id, self.clock.now()));
-        let event_id = event.id;
-        let attempt = self.deliver.send_test(&tested, event).await;
+        let attempt = self.deliver.send_test(&tested, event.clone()).await;
         let enabled = if attempt.error.is_none() {
             self.enable_after_test(actor, &tested).await?
         } else {
             tested.enabled
         };
-        Ok(Tested { event_id, attempt, enabled })
+        Ok(Tested { event, attempt, enabled })
     }
 
     async fn enable_after_test(&self, actor: Actor, tested: &Destination) -> Result<bool, DestinationError> {

@@ -7,8 +7,8 @@ use agentflow_lead::FieldCode;
 use axum::extract::State;
 use serde::Serialize;
 
+use super::attempts::AttemptJson;
 use super::auth::{Administers, Caller, Decides, Reads};
-use super::deliveries::AttemptJson;
 use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};
@@ -86,7 +86,7 @@ pub(super) async fn create(
     let event_types: Option<Vec<String>> = form.required("event_types", "a list of event types");
     let enabled: Option<bool> = form.optional("enabled", "true or false");
     let event_types = event_types.and_then(|names| check_types(&mut form, &names));
-    let url = url.and_then(|url| check_url(&app, &mut form, url));
+    let url = check_url(&app, &mut form, url).await;
     form.finish()?;
     let (Some(url), Some(event_types)) = (url, event_types) else { return Err(Problem::internal()) };
 
@@ -115,7 +115,7 @@ pub(super) async fn change(
     let url: Option<String> = form.optional("url", "a string");
     let event_types: Option<Vec<String>> = form.optional("event_types", "a list of event types");
     let change = DestinationChange {
-        url: url.and_then(|url| check_url(&app, &mut form, url)),
+        url: check_url(&app, &mut form, url).await,
         event_types: event_types.and_then(|names| check_types(&mut form, &names)),
         enabled: form.optional("enabled", "true or false"),
         paused: form.optional("paused", "true or false"),
@@ -183,16 +183,18 @@ pub(super) async fn test(
     }
     form.finish()?;
     let tested = app.management.destinations.test(caller, id(&destination, "destination")?).await?;
+    let request_head = app.deliver.request_head(&tested.attempt, &tested.event);
     Ok(reply::ok(TestJson {
         delivered: tested.attempt.error.is_none(),
         enabled: tested.enabled,
-        event_id: tested.event_id,
-        attempt: tested.attempt.into(),
+        event_id: tested.event.id,
+        attempt: AttemptJson::new(tested.attempt, request_head),
     }))
 }
 
-fn check_url(app: &App, form: &mut Form, url: String) -> Option<String> {
-    match app.management.destinations.check_url(&url) {
+async fn check_url(app: &App, form: &mut Form, url: Option<String>) -> Option<String> {
+    let url = url?;
+    match app.management.destinations.check_url(&url).await {
         Ok(()) => Some(url),
         Err(fault) => {
             let code = if matches!(fault, UrlFault::TooLong) {

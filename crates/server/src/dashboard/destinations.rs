@@ -118,12 +118,13 @@ fn form(
 }
 
 /// What the form asks for, or what is wrong with it.
-fn read(dashboard: &Dashboard, form: &Pairs) -> Result<(String, Vec<EventType>), String> {
+async fn read(dashboard: &Dashboard, form: &Pairs) -> Result<(String, Vec<EventType>), String> {
     let url = form.text("url").ok_or("A destination has a URL.")?;
     dashboard
         .management
         .destinations
         .check_url(url)
+        .await
         .map_err(|fault| format!("This URL cannot be used: {fault}."))?;
     let mut types: Vec<EventType> = form.all("event_types").filter_map(|name| name.parse().ok()).collect();
     types.sort();
@@ -139,7 +140,7 @@ pub(super) async fn create(
     Administers(visitor): Administers,
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
-    let (url, event_types) = match read(&dashboard, &pairs) {
+    let (url, event_types) = match read(&dashboard, &pairs).await {
         Ok(read) => read,
         Err(verdict) => {
             let main = html! {
@@ -245,7 +246,7 @@ pub(super) async fn change(
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
     let id = id(&destination)?;
-    match read(&dashboard, &pairs) {
+    match read(&dashboard, &pairs).await {
         Err(verdict) => {
             dashboard.show_destination(&visitor, &destination, &html! {}, Some((&pairs, &verdict))).await
         }
@@ -301,10 +302,11 @@ impl Dashboard {
 
     async fn test(&self, visitor: &Visitor, id: DestinationId) -> Result<Response, Fault> {
         let tested = self.management.destinations.test(visitor.actor(), id).await?;
+        let request_head = self.deliver.request_head(&tested.attempt, &tested.event);
         let news = html! {
             section.notice.good[tested.attempt.error.is_none()].bad[tested.attempt.error.is_some()] role="status" {
                 h2 { @if tested.attempt.error.is_none() { "The test event was delivered" } @else { "The test event was not delivered" } }
-                ol.timeline { (attempt_of(&tested.attempt, self.clock.now())) }
+                ol.timeline { (attempt_of(&tested.attempt, request_head.as_deref(), self.clock.now())) }
             }
         };
         self.show_destination(visitor, &id.to_string(), &news, None).await

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
 use crate::id::DeliveryId;
-use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, Destination, Role};
+use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, Destination, Exchange, Role};
 use crate::reply;
 use crate::store::{DeliveryFilter, PageRequest, ResendFilter};
 
@@ -133,7 +133,10 @@ pub(super) async fn one(
             }
             section { h2 { "Attempts" }
                 @if delivery.attempts.is_empty() { p.hint { "None has finished yet." } }
-                ol.timeline { @for attempt in delivery.attempts.iter().rev() { (attempt_of(attempt, now)) } }
+                ol.timeline { @for attempt in delivery.attempts.iter().rev() {
+                    @let head = event.as_ref().and_then(|event| dashboard.deliver.request_head(attempt, event));
+                    (attempt_of(attempt, head.as_deref(), now))
+                } }
             }
             section { h2 { "What is sent" }
                 p.hint { "The same bytes on every attempt. Timestamp and signature are made anew for each; the secret is not shown." }
@@ -145,7 +148,15 @@ pub(super) async fn one(
     Ok(dashboard.show(&visitor, Place::Outbound, delivery.event_type.as_str(), &main).await?)
 }
 
-pub(super) fn attempt_of(attempt: &Attempt, now: Moment) -> Markup {
+/// One attempt as it went; `request_head` is what was sent before the body.
+pub(super) fn attempt_of(attempt: &Attempt, request_head: Option<&str>, now: Moment) -> Markup {
+    let Exchange { remote, reused, timings, response_headers, .. } = &attempt.exchange;
+    let parts = [
+        ("name", timings.resolve_ms),
+        ("connection", timings.connect_ms),
+        ("TLS", timings.tls_ms),
+        ("first byte", timings.first_byte_ms),
+    ];
     html! {
         li.bad[attempt.error.is_some()] {
             header {
@@ -157,8 +168,15 @@ pub(super) fn attempt_of(attempt: &Attempt, now: Moment) -> Markup {
                 span.sub { (millis(attempt.duration_ms)) " · " (time(attempt.at, now)) " · " (utc(attempt.at)) }
             }
             @if let Some(error) = &attempt.error { p.error { (error) } }
-            @if let Some(head) = &attempt.response_head {
-                @if !head.is_empty() { details { summary { "Response" } pre tabindex="0" { (head) } } }
+            p.hint {
+                @if let Some(remote) = remote { (remote) @if *reused { ", on a kept connection" } }
+                @for (name, took) in parts { @if let Some(took) = took { " · " (name) " " (millis(took)) } }
+            }
+            @if let Some(head) = request_head { details { summary { "Request" } pre tabindex="0" { (head) } } }
+            @if response_headers.is_some() || attempt.response_head.as_ref().is_some_and(|head| !head.is_empty()) {
+                details { summary { "Response" }
+                    pre tabindex="0" { (response_headers.as_deref().unwrap_or_default()) "\n" (attempt.response_head.as_deref().unwrap_or_default()) }
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the store keeps: plain records, shared by every stage, that know nothing of SQL or HTTP.
 
 mod delivery;
+mod exchange;
 mod inbound;
 mod lead;
 mod session;
@@ -10,6 +11,7 @@ pub use delivery::{
     Attempt, AttemptOutcome, Delivery, DeliveryState, Destination, DestinationChange, DisabledReason,
     DueDelivery, EventRow, FinishedAttempt, OperationKind, OperationRow, StateReason,
 };
+pub use exchange::{Exchange, SentRequest, SignedRequest, Timings};
 pub use inbound::{InboundLogRow, InboundStatus, SignatureFinding, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
 pub use session::Session;

@@ -7,6 +7,7 @@
 mod accept;
 mod accounts;
 mod admin;
+mod attempts;
 mod checkpoint;
 mod commit;
 mod log;

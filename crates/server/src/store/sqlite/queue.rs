@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::accept;
+use super::attempts;
 use super::operational::tell;
 use super::query::{Conditions, delivery_conditions};
 use super::rows::{self, blob, to_json};
@@ -133,20 +134,7 @@ pub(super) fn finish_attempt(
     tx.end_claim(finished.delivery_id);
     // Deleted with its lead by the retention: nothing is left to record it for.
     let Some(seq) = seq else { return Ok(None) };
-    tx.sql
-        .prepare_cached(
-            "INSERT OR REPLACE INTO attempts (delivery, number, at, status, duration_ms, error, response_head)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            seq,
-            attempt.number,
-            attempt.at.unix_millis(),
-            attempt.status,
-            attempt.duration_ms,
-            attempt.error,
-            attempt.response_head
-        ])?;
+    attempts::put(tx, seq, attempt)?;
     mark_destination(tx, finished)
 }
 

@@ -11,8 +11,13 @@ use super::checkpoint::LOG_BYTES_KEPT;
 use crate::store::StoreError;
 
 /// Each file takes the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 4] =
-    [include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql"), include_str!("0004.sql")];
+const MIGRATIONS: [&str; 5] = [
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0004.sql"),
+    include_str!("0005.sql"),
+];
 
 /// "AgFl": tells the file from other SQLite databases.
 const APPLICATION_ID: i32 = 0x4167_466c;
