@@ -10,14 +10,18 @@
 mod address;
 mod client;
 mod lane;
+mod limit;
 mod message;
+mod pace;
 mod pool;
 mod resolve;
 mod schedule;
 mod scheduler;
 #[cfg(test)]
 mod simulation;
+mod slot;
 mod target;
+mod turns;
 mod worker;
 
 use std::sync::Arc;

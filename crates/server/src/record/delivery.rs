@@ -64,6 +64,10 @@ pub struct Destination {
     pub created_at: Moment,
     /// Since when every attempt has failed; absent after a success.
     pub failing_since: Option<Moment>,
+    /// Attempts in flight at once, at most; absent: the server's own limit alone.
+    pub max_in_flight: Option<u32>,
+    /// Attempts a second, at most; absent: no bound.
+    pub per_second: Option<u32>,
 }
 
 /// What an operator changes of a destination.
@@ -75,6 +79,10 @@ pub struct DestinationChange {
     pub event_types: Option<Vec<EventType>>,
     /// Whether events are sent.
     pub enabled: Option<bool>,
+    /// Attempts in flight at once, at most, or no bound.
+    pub max_in_flight: Option<Option<u32>>,
+    /// Attempts a second, at most, or no bound.
+    pub per_second: Option<Option<u32>>,
 }
 
 impl DestinationChange {
@@ -92,6 +100,8 @@ impl DestinationChange {
                 (to.disabled_reason, to.failing_since) = (None, None);
             }
         }
+        to.max_in_flight = self.max_in_flight.unwrap_or(to.max_in_flight);
+        to.per_second = self.per_second.unwrap_or(to.per_second);
     }
 }
 
