@@ -58,6 +58,8 @@ pub(super) struct Lane {
     busy: HashMap<LeadId, Vec<DueDelivery>>,
     /// All that is claimed for this lane: waiting, in flight, being recorded.
     held: HashSet<DeliveryId>,
+    /// Claimed anew before the record of their last attempt was heard of: the two answers of the store crossed.
+    crossed: Vec<DueDelivery>,
     in_flight: usize,
     limit: Limit,
     pace: Pace,
@@ -98,6 +100,7 @@ impl Lane {
             turned_away: 0,
             busy: HashMap::new(),
             held: HashSet::new(),
+            crossed: Vec::new(),
             in_flight: 0,
             limit: Limit::new(limit_max),
             pace: Pace::default(),
@@ -194,7 +197,7 @@ impl Lane {
 
     fn take(&mut self, delivery: DueDelivery, claim: Claim) {
         if !self.held.insert(delivery.id) {
-            return;
+            return self.crossed.push(delivery);
         }
         let joins = claim == Claim::Latest
             || self.latest.iter().any(|waiting| waiting.lead_id == delivery.lead_id);
@@ -220,6 +223,10 @@ impl Lane {
         let waiting = self.queue.drain(..).chain(self.latest.drain(..)).chain(parked);
         released.extend(waiting.map(|delivery| delivery.id));
         self.forget(released, before);
+        if !self.crossed.is_empty() {
+            released.extend(self.crossed.drain(..).map(|delivery| delivery.id));
+            self.gave_back();
+        }
     }
 
     /// What waits beyond the present bounds, youngest first, to be given back.
@@ -286,6 +293,10 @@ impl Lane {
         if let Some(at) = retry_at {
             self.due_at(at);
         }
+        if let Some(at) = self.crossed.iter().position(|delivery| delivery.id == id) {
+            let delivery = self.crossed.swap_remove(at);
+            self.take(delivery, Claim::Longest);
+        }
     }
 
     /// Notes a due time.
@@ -308,13 +319,16 @@ impl Lane {
 
     /// When this lane has to be looked at again.
     pub(super) fn wants_alarm(&self) -> Option<Moment> {
-        let due = self.upcoming.first().copied().filter(|_| self.enabled && !self.due_now);
+        if !self.enabled {
+            return None;
+        }
+        let due = self.upcoming.first().copied().filter(|_| !self.due_now);
         [due, self.throttled_until].into_iter().flatten().min()
     }
 
     /// Looks at it.
     pub(super) fn alarm(&mut self, now: Moment) {
-        self.due_now |= self.enabled && self.upcoming.first().is_some_and(|at| *at <= now);
+        self.due_now |= self.upcoming.first().is_some_and(|at| *at <= now);
         self.throttled_until = self.throttled_until.filter(|until| *until > now);
     }
 
@@ -342,8 +356,7 @@ impl Lane {
         }
         if !self.enabled || self.returned_since_claim {
             // The next claim brings them behind what they would overtake.
-            released
-                .extend(deliveries.iter().map(|delivery| delivery.id).filter(|id| !self.held.contains(id)));
+            released.extend(deliveries.iter().map(|delivery| delivery.id));
             self.gave_back();
             return false;
         }

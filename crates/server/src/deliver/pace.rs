@@ -28,9 +28,11 @@ impl Pace {
     }
 
     /// Until when the next attempt has to wait; absent: it may begin. A clock that was set back costs one turn at most.
-    pub(super) fn wait_until(&self, now: Moment) -> Option<Moment> {
+    pub(super) fn wait_until(&mut self, now: Moment) -> Option<Moment> {
         let apart = self.apart?;
-        let earliest = self.turn.min(micros(now) + apart + EARLY) - EARLY;
+        // Further ahead than one turn only for a clock that was later than it is.
+        self.turn = self.turn.min(micros(now) + apart + EARLY);
+        let earliest = self.turn - EARLY;
         // Rounded up to the milliseconds of the clock.
         (earliest > micros(now)).then(|| Moment::from_unix_millis(earliest.div_euclid(1_000) + 1))
     }
@@ -64,8 +66,9 @@ mod tests {
 
     #[test]
     fn keeps_slow_and_fast_rates() {
-        assert_eq!(begun(1, 10_000), 10);
-        assert_eq!(begun(10, 10_000), 100);
+        // One at either end.
+        assert_eq!(begun(1, 10_000), 11);
+        assert_eq!(begun(10, 10_000), 101);
         assert!((9_990..=10_010).contains(&begun(1_000, 10_000)));
         assert!((49_900..=50_100).contains(&begun(5_000, 10_000)));
     }
@@ -87,7 +90,9 @@ mod tests {
         pace.set(Some(1));
         pace.began(Moment::from_unix_millis(1_700_000_000_000));
         let now = Moment::from_unix_millis(1_600_000_000_000);
-        assert!(pace.wait_until(now).unwrap().since(now) <= Duration::from_millis(1_001));
+        let until = pace.wait_until(now).unwrap();
+        assert!(until.since(now) <= Duration::from_millis(1_001));
+        assert_eq!(pace.wait_until(until), None);
     }
 
     #[test]

@@ -173,9 +173,9 @@ impl Scheduler {
                 self.released.push(id);
                 continue;
             }
-            let full = self.stopped || self.held >= self.held_max();
+            let free = if self.stopped { 0 } else { self.held_max() - self.held.min(self.held_max()) };
             self.change(destination, |lane, released| {
-                if full || !lane.offer(delivery) {
+                if lane.held() >= free || !lane.offer(delivery) {
                     released.push(id);
                     lane.turned_away();
                 }
@@ -324,14 +324,20 @@ impl Scheduler {
     }
 
     fn claim(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        while self.held < self.held_max()
-            && let Some(id) = self.hungry.pop_front()
-        {
-            let room = self.held_max() - self.held;
+        for _ in 0..self.hungry.len() {
+            let free = self.held_max().saturating_sub(self.held);
+            if free == 0 {
+                break;
+            }
+            let Some(id) = self.hungry.pop_front() else { break };
             let mut claimed = None;
             self.change(id, |lane, _| {
                 lane.hungry = false;
-                if let Some((claim, limit)) = lane.wants_to_claim() {
+                // No lane holds more than is left for the others.
+                let room = free.saturating_sub(lane.held()).div_ceil(2);
+                if let Some((claim, limit)) = lane.wants_to_claim()
+                    && room > 0
+                {
                     let limit = limit.min(room);
                     lane.claim(claim, limit, now);
                     claimed = Some((claim, limit));
