@@ -3,8 +3,10 @@
 //! Found a [`Site`], start a [`Receiver`] for its events, [configure](Site::configure) the one to trust the other, then
 //! start the server and speak to it through a [`Client`].
 
+mod bad;
 mod bare;
 mod client;
+mod fleet;
 pub mod leads;
 mod measure;
 mod random;
@@ -13,8 +15,10 @@ mod senders;
 mod site;
 mod tls;
 
+pub use bad::{Bad, Badness};
 pub use bare::{Bare, serve_bare};
 pub use client::{Accepted, Client, Connection, LeadReply};
+pub use fleet::Fleet;
 pub use measure::{Latencies, ProcessUse};
 pub use random::Random;
 pub use receiver::{Received, Receiver};

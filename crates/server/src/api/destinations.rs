@@ -28,6 +28,8 @@ struct DestinationJson {
     disabled_reason: Option<DisabledReason>,
     created_at: Moment,
     failing_since: Option<Moment>,
+    max_in_flight: Option<u32>,
+    per_second: Option<u32>,
 }
 
 impl From<Destination> for DestinationJson {
@@ -41,6 +43,8 @@ impl From<Destination> for DestinationJson {
             disabled_reason: destination.disabled_reason,
             created_at: destination.created_at,
             failing_since: destination.failing_since,
+            max_in_flight: destination.max_in_flight,
+            per_second: destination.per_second,
         }
     }
 }
@@ -56,6 +60,12 @@ impl From<DestinationError> for Problem {
         }
     }
 }
+
+/// The largest `max_in_flight`.
+const MAX_IN_FLIGHT_MAX: u32 = 1_024;
+
+/// The largest `per_second`.
+const PER_SECOND_MAX: u32 = 100_000;
 
 pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
     params.only(&["cursor", "limit"])?;
@@ -87,6 +97,8 @@ pub(super) async fn create(
     let enabled: Option<bool> = form.optional("enabled", "true or false");
     let event_types = event_types.and_then(|names| check_types(&mut form, &names));
     let url = check_url(&app, &mut form, url).await;
+    let max_in_flight = bound(&mut form, "max_in_flight", MAX_IN_FLIGHT_MAX);
+    let per_second = bound(&mut form, "per_second", PER_SECOND_MAX);
     form.finish()?;
     let (Some(url), Some(event_types)) = (url, event_types) else { return Err(Problem::internal()) };
 
@@ -101,6 +113,8 @@ pub(super) async fn create(
         disabled_reason: None,
         created_at,
         failing_since: None,
+        max_in_flight: max_in_flight.flatten(),
+        per_second: per_second.flatten(),
     });
     Ok(reply::created(DestinationJson::from(made.await?)))
 }
@@ -119,6 +133,8 @@ pub(super) async fn change(
         event_types: event_types.and_then(|names| check_types(&mut form, &names)),
         enabled: form.optional("enabled", "true or false"),
         paused: form.optional("paused", "true or false"),
+        max_in_flight: bound(&mut form, "max_in_flight", MAX_IN_FLIGHT_MAX),
+        per_second: bound(&mut form, "per_second", PER_SECOND_MAX),
     };
     // A destination that is not there is told before the fields' errors are.
     find(&app, &caller, &destination).await?;
@@ -206,6 +222,14 @@ async fn check_url(app: &App, form: &mut Form, url: Option<String>) -> Option<St
             None
         }
     }
+}
+
+/// A field that bounds what a destination is sent, or null for no bound.
+fn bound(form: &mut Form, field: &'static str, max: u32) -> Option<Option<u32>> {
+    let given: Option<Option<u32>> = form.optional(field, &format!("a whole number from 1 to {max}, or null"));
+    let holds = given.flatten().is_none_or(|number| (1..=max).contains(&number));
+    form.check(field, holds, &format!("must be from 1 to {max}"));
+    given
 }
 
 fn check_types(form: &mut Form, names: &[String]) -> Option<Vec<EventType>> {

@@ -104,6 +104,10 @@ fn form(
         Some((pairs, _)) => pairs.all("event_types").any(|name| name == kind.as_str()),
         None => present.is_none_or(|to| to.event_types.contains(&kind)),
     };
+    let number = |name: &str, present: Option<u32>| match given {
+        Some((pairs, _)) => pairs.text(name).unwrap_or_default().to_owned(),
+        None => present.map(|number| number.to_string()).unwrap_or_default(),
+    };
     html! {
         form.stack method="post" action=(action) {
             (token(visitor))
@@ -112,13 +116,23 @@ fn form(
             fieldset { legend { "Events" }
                 @for kind in EventType::ALL { label.tick { input type="checkbox" name="event_types" value=(kind.as_str()) checked[wants(*kind)]; span { code { (kind.as_str()) } } } }
             }
+            label { span { "Attempts at the same time, at most (empty: the server's own limit)" } input type="number" name="max_in_flight" min="1" max="1024" value=(number("max_in_flight", present.and_then(|to| to.max_in_flight))); }
+            label { span { "Attempts a second, at most (empty: no limit)" } input type="number" name="per_second" min="1" max="100000" value=(number("per_second", present.and_then(|to| to.per_second))); }
             div { button.primary { (button) } }
         }
     }
 }
 
+/// What a form asks for.
+struct Wanted {
+    url: String,
+    event_types: Vec<EventType>,
+    max_in_flight: Option<u32>,
+    per_second: Option<u32>,
+}
+
 /// What the form asks for, or what is wrong with it.
-async fn read(dashboard: &Dashboard, form: &Pairs) -> Result<(String, Vec<EventType>), String> {
+async fn read(dashboard: &Dashboard, form: &Pairs) -> Result<Wanted, String> {
     let url = form.text("url").ok_or("A destination has a URL.")?;
     dashboard
         .management
@@ -132,7 +146,19 @@ async fn read(dashboard: &Dashboard, form: &Pairs) -> Result<(String, Vec<EventT
     if types.is_empty() {
         return Err("Tick at least one event.".to_owned());
     }
-    Ok((url.to_owned(), types))
+    let bound = |name: &str, max: u32| match form.text(name) {
+        None => Ok(None),
+        Some(text) => match text.parse().ok().filter(|number| (1..=max).contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(format!("A limit is a whole number from 1 to {max}, or empty.")),
+        },
+    };
+    Ok(Wanted {
+        url: url.to_owned(),
+        event_types: types,
+        max_in_flight: bound("max_in_flight", 1_024)?,
+        per_second: bound("per_second", 100_000)?,
+    })
 }
 
 pub(super) async fn create(
@@ -140,7 +166,7 @@ pub(super) async fn create(
     Administers(visitor): Administers,
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
-    let (url, event_types) = match read(&dashboard, &pairs).await {
+    let read = match read(&dashboard, &pairs).await {
         Ok(read) => read,
         Err(verdict) => {
             let main = html! {
@@ -156,13 +182,15 @@ pub(super) async fn create(
         .create(visitor.actor(), |id, created_at| Destination {
             id,
             workspace_id,
-            url,
-            event_types,
+            url: read.url,
+            event_types: read.event_types,
             enabled: true,
             paused: false,
             disabled_reason: None,
             created_at,
             failing_since: None,
+            max_in_flight: read.max_in_flight,
+            per_second: read.per_second,
         })
         .await?;
     Ok(reply::see_other(&format!("{PATH}/{}", made.id)))
@@ -250,10 +278,12 @@ pub(super) async fn change(
         Err(verdict) => {
             dashboard.show_destination(&visitor, &destination, &html! {}, Some((&pairs, &verdict))).await
         }
-        Ok((url, event_types)) => {
+        Ok(read) => {
             let change = DestinationChange {
-                url: Some(url),
-                event_types: Some(event_types),
+                url: Some(read.url),
+                event_types: Some(read.event_types),
+                max_in_flight: Some(read.max_in_flight),
+                per_second: Some(read.per_second),
                 ..DestinationChange::default()
             };
             dashboard

@@ -12,8 +12,10 @@ mod budget;
 mod client;
 mod failure;
 mod lane;
+mod limit;
 mod message;
 mod names;
+mod pace;
 mod pool;
 mod report;
 mod resolve;
@@ -22,8 +24,10 @@ mod schedule;
 mod scheduler;
 #[cfg(test)]
 mod simulation;
+mod slot;
 mod target;
 mod trace;
+mod turns;
 mod worker;
 
 use std::collections::HashSet;

@@ -1,23 +1,25 @@
 //! Decides what is attempted when. Sans-IO: what happened and the time go in, [`Action`]s come out.
 //!
 //! - Each destination has its own lane with its own limits, so that one that is down or slow delays no other.
-//! - All lanes share the limit of the whole server in turns, one attempt each.
+//! - All lanes share the limit of the whole server, see [`turns`](super::turns).
 //! - A lane that fails again and again falls to one attempt at a time, and grows with each success.
 //! - Within a lane the events of one lead go one after the other; one that waits for a retry does not hold up the next.
 //! - What is over a bound goes back to the store, and is claimed when there is room. While older work of a lane is in the
-//!   store, newer work queues up behind it there.
+//!   store, newer work goes there too, and old and new take turns.
+//! - The clock may jump: what waits for a moment is looked at again when it went back.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use agentflow_events::{LeadId, Moment};
 
-use super::lane::Lane;
+use super::lane::{Claim, Lane, LaneSettings};
+use super::turns::{Place, Turns};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::DueDelivery;
 
 /// Between two readings of the due times that nothing hurries.
-const READ_EVERY: Duration = Duration::from_secs(1);
+const READ_EVERY: Duration = Duration::from_millis(250);
 
 /// How long due times are believed that nothing has questioned.
 const READ_ANYWAY: Duration = Duration::from_secs(15);
@@ -39,6 +41,8 @@ pub(crate) enum Action {
     Claim {
         /// Of this destination.
         destination: DestinationId,
+        /// Which of them.
+        claim: Claim,
         /// At most.
         limit: usize,
     },
@@ -60,13 +64,11 @@ pub(crate) struct Concurrency {
 pub(crate) struct Scheduler {
     concurrency: Concurrency,
     lanes: HashMap<DestinationId, Lane>,
-    /// Lanes that can start an attempt, in turn.
-    round: VecDeque<DestinationId>,
+    turns: Turns,
     /// Lanes that would claim if the whole server held less.
     hungry: VecDeque<DestinationId>,
     alarms: BTreeSet<(Moment, DestinationId)>,
     released: Vec<DeliveryId>,
-    in_flight: usize,
     /// Held over all lanes, with what is being claimed.
     held: usize,
     read_due_at: Option<Moment>,
@@ -74,6 +76,8 @@ pub(crate) struct Scheduler {
     due_read_at: Moment,
     read_destinations_at: Option<Moment>,
     reading_destinations: bool,
+    /// The latest time that was told.
+    latest: Moment,
     stopped: bool,
 }
 
@@ -81,23 +85,24 @@ impl Scheduler {
     /// One that first of all reads destinations and due times.
     pub(crate) fn new(concurrency: Concurrency) -> Self {
         let at_least_one = |n: usize| n.max(1);
+        let concurrency = Concurrency {
+            per_destination: at_least_one(concurrency.per_destination),
+            overall: at_least_one(concurrency.overall),
+        };
         Self {
-            concurrency: Concurrency {
-                per_destination: at_least_one(concurrency.per_destination),
-                overall: at_least_one(concurrency.overall),
-            },
+            concurrency,
             lanes: HashMap::new(),
-            round: VecDeque::new(),
+            turns: Turns::new(concurrency.overall),
             hungry: VecDeque::new(),
             alarms: BTreeSet::new(),
             released: Vec::new(),
-            in_flight: 0,
             held: 0,
             read_due_at: None,
             reading_due: false,
             due_read_at: Moment::MIN,
             read_destinations_at: Some(Moment::MIN),
             reading_destinations: false,
+            latest: Moment::MIN,
             stopped: false,
         }
     }
@@ -107,8 +112,8 @@ impl Scheduler {
         self.read_destinations_at = Some(Moment::MIN);
     }
 
-    /// The answer to [`Action::ReadDestinations`]: every destination, and whether it is enabled. `None`: it failed.
-    pub(crate) fn destinations(&mut self, found: Option<&[(DestinationId, bool)]>, now: Moment) {
+    /// The answer to [`Action::ReadDestinations`]: every destination with its settings. `None`: it failed.
+    pub(crate) fn destinations(&mut self, found: Option<&[(DestinationId, LaneSettings)]>, now: Moment) {
         self.reading_destinations = false;
         let Some(found) = found else {
             self.read_destinations_at = Some(now.plus(AFTER_REFUSAL));
@@ -117,10 +122,12 @@ impl Scheduler {
         for lane in self.lanes.values_mut() {
             lane.deleted = true;
         }
-        for (id, enabled) in found {
+        for (id, settings) in found {
             let limit = self.concurrency.per_destination;
-            let lane = self.lanes.entry(*id).or_insert_with(|| Lane::new(limit, *enabled));
-            (lane.deleted, lane.enabled) = (false, *enabled);
+            let lane = self.lanes.entry(*id).or_insert_with(|| Lane::new(limit));
+            lane.deleted = false;
+            lane.set(*settings, limit);
+            lane.enabled &= !self.stopped;
         }
         let all: Vec<DestinationId> = self.lanes.keys().copied().collect();
         for id in all {
@@ -152,6 +159,11 @@ impl Scheduler {
         }
     }
 
+    /// Something was committed that is not due yet.
+    pub(crate) fn committed(&mut self) {
+        self.read_due_by(self.due_read_at.plus(READ_EVERY));
+    }
+
     /// Deliveries that were claimed with the commit that made them.
     pub(crate) fn offer(&mut self, deliveries: Vec<DueDelivery>) {
         for delivery in deliveries {
@@ -161,11 +173,11 @@ impl Scheduler {
                 self.released.push(id);
                 continue;
             }
-            let full = self.stopped || self.held >= self.held_max();
+            let free = if self.stopped { 0 } else { self.held_max() - self.held.min(self.held_max()) };
             self.change(destination, |lane, released| {
-                if full || !lane.offer(delivery) {
+                if lane.held() >= free || !lane.offer(delivery) {
                     released.push(id);
-                    lane.gave_back();
+                    lane.turned_away();
                 }
             });
         }
@@ -192,7 +204,9 @@ impl Scheduler {
 
     /// An attempt is over, though not recorded yet.
     pub(crate) fn attempted(&mut self, destination: DestinationId, lead: LeadId, success: bool) {
-        self.in_flight -= 1;
+        if let Some(lane) = self.lanes.get_mut(&destination) {
+            self.turns.ended(lane);
+        }
         self.change(destination, |lane, released| lane.attempted(lead, success, released));
     }
 
@@ -235,13 +249,17 @@ impl Scheduler {
 
     /// What follows from all of this.
     pub(crate) fn act(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        if now < self.latest {
+            self.clock_went_back(now);
+        }
+        self.latest = now;
         while let Some((at, id)) = self.alarms.first().copied()
             && at <= now
         {
-            self.change(id, |lane, _| lane.due_now = true);
+            self.change(id, |lane, _| lane.alarm(now));
         }
         if !self.stopped {
-            self.start_attempts(actions);
+            self.start_attempts(now, actions);
             self.claim(now, actions);
             self.read(now, actions);
         }
@@ -259,7 +277,7 @@ impl Scheduler {
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let due = self.read_due_at.filter(|_| !self.reading_due && !self.reading_destinations);
         let destinations = self.read_destinations_at.filter(|_| !self.reading_destinations);
-        [alarm, due, destinations].into_iter().flatten().min()
+        [alarm, due, destinations, self.turns.next_wake()].into_iter().flatten().min()
     }
 
     #[cfg(test)]
@@ -286,11 +304,8 @@ impl Scheduler {
         let held_before = lane.held();
         change(lane, &mut self.released);
         self.held = self.held - held_before + lane.held();
-        if lane.can_start() && !lane.in_round {
-            lane.in_round = true;
-            self.round.push_back(id);
-        }
-        if lane.room_to_claim().is_some() && !lane.hungry {
+        self.turns.place(id, lane);
+        if lane.wants_to_claim().is_some() && !lane.hungry {
             lane.hungry = true;
             self.hungry.push_back(id);
         }
@@ -304,49 +319,54 @@ impl Scheduler {
             }
             lane.alarm = alarm;
         }
-        if lane.deleted && lane.is_idle() && !lane.in_round && !lane.hungry {
+        if lane.deleted && lane.is_idle() && lane.place == Place::None && !lane.hungry {
             self.lanes.remove(&id);
         }
     }
 
-    fn start_attempts(&mut self, actions: &mut Vec<Action>) {
-        while self.in_flight < self.concurrency.overall
-            && let Some(id) = self.round.pop_front()
-        {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            lane.in_round = false;
-            if !lane.can_start() {
-                continue;
-            }
-            if let Some(delivery) = lane.start() {
-                self.in_flight += 1;
-                actions.push(Action::Attempt(delivery));
-            }
-            if lane.can_start() {
-                lane.in_round = true;
-                self.round.push_back(id);
-            }
+    fn start_attempts(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        while let Some((id, started)) = self.turns.next(&mut self.lanes, now) {
+            actions.extend(started.map(Action::Attempt));
+            self.change(id, |_, _| ());
         }
     }
 
     fn claim(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        while self.held < self.held_max()
-            && let Some(id) = self.hungry.pop_front()
-        {
-            let room = self.held_max() - self.held;
+        for _ in 0..self.hungry.len() {
+            let free = self.held_max().saturating_sub(self.held);
+            if free == 0 {
+                break;
+            }
+            let Some(id) = self.hungry.pop_front() else { break };
             let mut claimed = None;
             self.change(id, |lane, _| {
                 lane.hungry = false;
-                if let Some(limit) = lane.room_to_claim() {
+                // No lane holds more than is left for the others.
+                let room = free.saturating_sub(lane.held()).div_ceil(2);
+                if let Some((claim, limit)) = lane.wants_to_claim()
+                    && room > 0
+                {
                     let limit = limit.min(room);
-                    lane.claim(limit, now);
-                    claimed = Some(limit);
+                    lane.claim(claim, limit, now);
+                    claimed = Some((claim, limit));
                 }
             });
-            if let Some(limit) = claimed {
+            if let Some((claim, limit)) = claimed {
                 self.held += limit;
-                actions.push(Action::Claim { destination: id, limit });
+                actions.push(Action::Claim { destination: id, claim, limit });
             }
+        }
+    }
+
+    /// What waits for a moment of the old time would wait for longer.
+    fn clock_went_back(&mut self, now: Moment) {
+        self.due_read_at = Moment::MIN;
+        self.read_due_by(now);
+        self.read_destinations_at = self.read_destinations_at.map(|at| at.min(now));
+        self.turns.clock_went_back(now);
+        let all: Vec<DestinationId> = self.lanes.keys().copied().collect();
+        for id in all {
+            self.change(id, |lane, _| lane.clock_went_back(now));
         }
     }
 

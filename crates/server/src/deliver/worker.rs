@@ -12,10 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use super::client::{Client, DeliverError, Sent};
 use super::failure::SendError;
+use super::lane::{Claim, LaneSettings};
 use super::message::{AGENT, Message};
 use super::report;
 use super::schedule::{DISABLE_AFTER, after_failure, retry_after};
 use super::scheduler::{Action, Concurrency, Scheduler};
+use super::slot::{self, Slot, caught};
 use super::{AddressPolicy, Target, TargetError};
 use crate::clock::Clock;
 use crate::config::DeliveryConfig;
@@ -25,17 +27,15 @@ use crate::record::{Attempt, AttemptOutcome, Destination, DueDelivery, EventRow,
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// How long a slot waits for a response's body, so that its connection is free for the next attempt.
-const BODY_IN_SLOT: Duration = Duration::from_millis(20);
-
-/// How long a response's body is read in all, after its head.
+/// How long a response's body is read after its head. The slot waits for it: a destination that never ends its responses
+/// costs a connection each time.
 const BODY_AFTER_HEAD: Duration = Duration::from_secs(1);
 
 /// How long a name is looked up before its URL is taken.
 const CHECK_WITHIN: Duration = Duration::from_secs(1);
 
-/// Longest sleep of the timer; idle connections are looked through as often.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// Longest sleep of the timer, so that a jump of the clock is noticed; idle connections are looked through as often.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Waits between tries to record an attempt that the store does not take: from, and at most.
 const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
@@ -103,9 +103,10 @@ impl Worker {
     }
 
     pub(super) fn dispatch(self: &Arc<Self>, deliveries: Vec<DueDelivery>) {
-        if !deliveries.is_empty() {
-            self.step(|scheduler, _| scheduler.offer(deliveries));
-        }
+        self.step(|scheduler, _| match deliveries.is_empty() {
+            true => scheduler.committed(),
+            false => scheduler.offer(deliveries),
+        });
     }
 
     pub(super) fn wake(self: &Arc<Self>) {
@@ -144,9 +145,9 @@ impl Worker {
     fn perform(self: &Arc<Self>, action: Action) {
         let worker = Arc::clone(self);
         match action {
-            Action::Attempt(delivery) => self.spawn(worker.attempt(delivery)),
+            Action::Attempt(delivery) => self.spawn(worker.attempt_whatever_comes(delivery)),
             Action::Release(ids) => self.store.release(&ids),
-            Action::Claim { destination, limit } => self.spawn(worker.claim(destination, limit)),
+            Action::Claim { destination, claim, limit } => self.spawn(worker.claim(destination, claim, limit)),
             Action::ReadDestinations => self.spawn(worker.read_destinations()),
             Action::ReadDue => self.spawn(worker.read_due()),
         }
@@ -174,38 +175,80 @@ impl Worker {
         }
     }
 
-    async fn claim(self: Arc<Self>, destination: DestinationId, limit: usize) {
-        let claimed = self.store.claim_due(destination, self.clock.now(), limit).await;
+    async fn claim(self: Arc<Self>, destination: DestinationId, claim: Claim, limit: usize) {
+        let now = self.clock.now();
+        let claimed = self
+            .answer(async {
+                match claim {
+                    Claim::Longest => self.store.claim_due(destination, now, limit).await,
+                    Claim::Latest => self.store.claim_latest(destination, now, limit).await,
+                }
+            })
+            .await;
         // A destination that has just been disabled is as good as a refusal: the lane will soon know, or ask again.
         let claimed = self.or_refused(claimed, "due deliveries could not be claimed").flatten();
         self.step(|scheduler, now| scheduler.claimed(destination, limit, claimed, now));
     }
 
     async fn read_due(self: Arc<Self>) {
-        let due = self.or_refused(self.store.next_due().await, "the due times could not be read");
+        let due = self.or_refused(self.answer(self.store.next_due()).await, "the due times could not be read");
         self.step(|scheduler, now| scheduler.due(due, now));
     }
 
     async fn read_destinations(self: Arc<Self>) {
         let found =
-            self.or_refused(self.store.all_destinations().await, "the destinations could not be read");
+            self.or_refused(self.answer(self.store.all_destinations()).await, "the destinations could not be read");
         let lanes = found.map(|found| {
             let target =
                 |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
             let targets = found.iter().map(|destination| (destination.id, target(destination))).collect();
             *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
-            found.iter().map(|destination| (destination.id, destination.sends())).collect::<Vec<_>>()
+            found.iter().map(|destination| (destination.id, lane_settings(destination))).collect::<Vec<_>>()
         });
         self.step(|scheduler, now| scheduler.destinations(lanes.as_deref(), now));
+    }
+
+    /// The store's answer; a refusal where it panics instead.
+    async fn answer<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        caught(asked).await.unwrap_or_else(|| Err(StoreError::Backend("the store panicked".to_owned())))
     }
 
     fn or_refused<T>(&self, answer: Result<T, StoreError>, what: &str) -> Option<T> {
         answer.inspect_err(|error| tracing::warn!(%error, "{what}")).ok()
     }
 
-    async fn attempt(self: Arc<Self>, delivery: DueDelivery) {
+    /// Makes an attempt. One that panics is recorded as a failure, so that its delivery ends like any other; its slot and its
+    /// claim are free afterwards in any case.
+    async fn attempt_whatever_comes(self: Arc<Self>, delivery: DueDelivery) {
+        let slot = Slot::of(&delivery);
+        let at = self.clock.now();
+        if caught(Arc::clone(&self).attempt(delivery.clone(), &slot)).await.is_some() {
+            return;
+        }
+        tracing::error!(delivery = %delivery.id, "an attempt panicked");
+        self.free(&slot, false);
+        let workspace = self.directory.workspace(delivery.workspace_id);
+        let failed = workspace.map(|workspace| {
+            slot::panicked(&delivery, &workspace.settings.retry_schedule_seconds, at, self.clock.now())
+        });
+        let recorded = match failed {
+            Some(failed) => caught(self.record(delivery.clone(), failed)).await,
+            None => None,
+        };
+        if recorded.is_none() {
+            self.give_up(&delivery);
+        }
+    }
+
+    fn free(self: &Arc<Self>, slot: &Slot, ok: bool) {
+        if slot.free() {
+            self.step(|scheduler, _| scheduler.attempted(slot.destination, slot.lead, ok));
+        }
+    }
+
+    async fn attempt(self: Arc<Self>, delivery: DueDelivery, slot: &Slot) {
         let Some(workspace) = self.directory.workspace(delivery.workspace_id) else {
-            return self.abandon(&delivery, "its workspace is unknown");
+            return self.abandon(&delivery, slot, "its workspace is unknown");
         };
         let target = self.target(delivery.destination_id);
         let at = self.clock.now();
@@ -215,17 +258,12 @@ impl Worker {
         };
         let ended = self.clock.now();
         let ok = sent.status().is_some_and(is_success);
-        // A response that is at hand is read first, for the sake of its connection; no slot waits for a slow one.
+        // A response without end counts as delivered, and against the lane: it cost its connection.
         let is_read = match &mut sent.answer {
-            Ok(reply) => reply.body.read_within(BODY_IN_SLOT).await,
+            Ok(reply) => reply.body.read_within(BODY_AFTER_HEAD).await,
             Err(_) => true,
         };
-        self.step(|scheduler, _| scheduler.attempted(delivery.destination_id, delivery.lead_id, ok));
-        if let Ok(reply) = &mut sent.answer
-            && !is_read
-        {
-            reply.body.read_within(BODY_AFTER_HEAD).await;
-        }
+        self.free(slot, ok && is_read);
         let outcome = self.outcome(&workspace, &delivery, &sent, ended);
         let target = target.as_deref().ok();
         let attempt = report::attempt(delivery.attempt_number, at, ended, target, sent);
@@ -324,9 +362,9 @@ impl Worker {
     }
 
     /// Ends an attempt that cannot be made; the delivery stays due.
-    fn abandon(self: &Arc<Self>, delivery: &DueDelivery, reason: &str) {
+    fn abandon(self: &Arc<Self>, delivery: &DueDelivery, slot: &Slot, reason: &str) {
         tracing::error!(delivery = %delivery.id, reason, "an attempt could not be made");
-        self.step(|scheduler, _| scheduler.attempted(delivery.destination_id, delivery.lead_id, false));
+        self.free(slot, false);
         self.give_up(delivery);
     }
 
@@ -394,6 +432,14 @@ impl Worker {
 
 fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
+}
+
+fn lane_settings(destination: &Destination) -> LaneSettings {
+    LaneSettings {
+        enabled: destination.sends(),
+        max_in_flight: destination.max_in_flight,
+        per_second: destination.per_second,
+    }
 }
 
 fn signing_time(now: Moment) -> Timestamp {

@@ -67,6 +67,10 @@ pub struct Destination {
     pub created_at: Moment,
     /// Since when every attempt has failed; absent after a success.
     pub failing_since: Option<Moment>,
+    /// Attempts in flight at once, at most; absent: the server's own limit alone.
+    pub max_in_flight: Option<u32>,
+    /// Attempts a second, at most; absent: no bound.
+    pub per_second: Option<u32>,
 }
 
 /// What an operator changes of a destination.
@@ -80,6 +84,10 @@ pub struct DestinationChange {
     pub enabled: Option<bool>,
     /// Whether sending rests.
     pub paused: Option<bool>,
+    /// Attempts in flight at once, at most, or no bound.
+    pub max_in_flight: Option<Option<u32>>,
+    /// Attempts a second, at most, or no bound.
+    pub per_second: Option<Option<u32>>,
 }
 
 impl Destination {
@@ -111,6 +119,8 @@ impl DestinationChange {
             }
             to.paused = paused;
         }
+        to.max_in_flight = self.max_in_flight.unwrap_or(to.max_in_flight);
+        to.per_second = self.per_second.unwrap_or(to.per_second);
     }
 }
 

@@ -28,13 +28,26 @@ pub struct Cancelled {
 /// The delivery stage's part of the store.
 #[async_trait]
 pub trait DeliveryStore: Send + Sync + 'static {
-    /// Claims up to `limit` deliveries of a destination that [sends](crate::record::Destination::sends) and that are due, oldest due first. A claim holds until the
+    /// Claims up to `limit` deliveries of a destination that [sends](crate::record::Destination::sends) and that are due,
+    /// oldest due first; never one before an earlier event of its lead that nobody has claimed or attempted. A claim holds until the
     /// attempt is finished, the delivery is released, or the process ends; a caller that goes away before the answer
     /// claims nothing. `None`: the destination is disabled, paused or gone, which says nothing of what is due there.
     ///
     /// # Errors
     /// Nothing was claimed.
     async fn claim_due(
+        &self,
+        destination: DestinationId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Option<Vec<DueDelivery>>, StoreError>;
+
+    /// Claims, as [`claim_due`](Self::claim_due) does, what came due most recently; answers it in order. Leaves out what would
+    /// overtake an earlier event of its lead: one pending there that is due, or that was never attempted.
+    ///
+    /// # Errors
+    /// Nothing was claimed.
+    async fn claim_latest(
         &self,
         destination: DestinationId,
         now: Moment,

@@ -1,5 +1,6 @@
 //! The delivery stage's part of a store, in memory.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -87,6 +88,31 @@ impl DeliveryStore for Memory {
             row.due()
         };
         Ok(Some(rows.take(limit).map(claim).collect()))
+    }
+
+    async fn claim_latest(
+        &self,
+        destination: DestinationId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Option<Vec<DueDelivery>>, StoreError> {
+        let mut tables = self.tables.lock().unwrap();
+        if !tables.destinations.iter().any(|found| found.id == destination && found.enabled) {
+            return Ok(None);
+        }
+        let mut seen = HashSet::new();
+        let mut claimed = Vec::new();
+        for row in tables.rows.iter_mut().filter(|row| row.delivery.destination_id == destination) {
+            let follows = !seen.insert(row.event.lead_id);
+            if claimed.len() < limit && !follows && row.is_due(now) {
+                row.claimed = true;
+                claimed.push(row.due());
+            }
+            if row.delivery.state != DeliveryState::Pending {
+                seen.remove(&row.event.lead_id);
+            }
+        }
+        Ok(Some(claimed))
     }
 
     fn release(&self, deliveries: &[DeliveryId]) {

@@ -83,6 +83,8 @@ impl Rig {
             disabled_reason: None,
             created_at: now,
             failing_since: None,
+            max_in_flight: None,
+            per_second: None,
         }
     }
 

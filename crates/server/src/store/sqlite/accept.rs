@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows::{self, blob};
 use super::writer::Tx;
 use crate::directory::sha256;
-use crate::id::mint;
+use crate::id::{DeliveryId, DestinationId, mint};
 use crate::record::{AuditRow, DueDelivery, EventRow, InboundStatus};
 use crate::store::{Accept, Accepted, Basis, Decide, Decided, LeadWrite, Seen, SeenQuery};
 
@@ -189,6 +189,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
+    let held_up = held_up(tx, write, event)?;
     let wait = first_wait_seconds(tx, event)?;
     let due_at = event.at.plus(std::time::Duration::from_secs(wait.into()));
     let mut due = Vec::new();
@@ -206,12 +207,29 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
             due_at,
         };
         insert_delivery(tx.sql, &delivery, event_seq, event.at)?;
-        if wait == 0 && sends {
+        if wait == 0 && sends && !held_up.contains(&destination_id) {
             tx.claim(delivery.id);
             due.push(delivery);
         }
     }
     Ok(due)
+}
+
+/// Destinations where an earlier event of the lead waits, neither claimed nor attempted: the new one must not overtake it.
+fn held_up(tx: &mut Tx<'_>, write: &LeadWrite, event: &EventRow) -> rusqlite::Result<Vec<DestinationId>> {
+    if matches!(write.basis, Basis::NoLead) {
+        return Ok(Vec::new());
+    }
+    let waiting: Vec<(DeliveryId, DestinationId)> = tx
+        .sql
+        .prepare_cached(
+            "SELECT deliveries.id AS id, deliveries.destination AS destination
+             FROM events JOIN deliveries ON deliveries.event = events.seq
+             WHERE events.lead = ? AND deliveries.state = 0 AND deliveries.attempts = 0",
+        )?
+        .query_map([blob(&event.lead_id)], |row| Ok((rows::id(row, "id")?, rows::id(row, "destination")?)))?
+        .collect::<Result<_, _>>()?;
+    Ok(waiting.into_iter().filter(|(id, _)| !tx.is_claimed(id)).map(|(_, destination)| destination).collect())
 }
 
 fn insert_delivery(

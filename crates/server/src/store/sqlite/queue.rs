@@ -3,7 +3,7 @@
 use agentflow_events::{Moment, WorkspaceId};
 use bytes::Bytes;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::accept;
 use super::attempts;
@@ -18,6 +18,21 @@ use crate::record::{
 };
 use crate::store::{DeliveryFilter, ResendFilter};
 
+/// Rows looked at for each that may be claimed, where the most recent ones have to wait for earlier ones of their lead.
+const LOOKED_AT_MAX: usize = 8;
+
+/// Due deliveries of a destination. `earlier`: the last event of the same lead before it whose turn is not over.
+const DUE: &str = "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
+         deliveries.state_reason AS state_reason, deliveries.attempts AS attempts, deliveries.step AS step,
+         events.id AS event_id, events.type AS type, events.lead AS lead, events.body AS body,
+         (SELECT before.id FROM events AS sooner JOIN deliveries AS before ON before.event = sooner.seq
+          WHERE sooner.lead = events.lead AND before.destination = deliveries.destination
+              AND before.seq < deliveries.seq AND before.state = 0
+              AND (before.attempts = 0 OR before.next_attempt_at <= ?3)
+          ORDER BY before.seq DESC LIMIT 1) AS earlier
+     FROM deliveries JOIN events ON events.seq = deliveries.event
+     WHERE deliveries.destination = ?1 AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?2";
+
 /// Claims what is due at a destination, oldest due first.
 pub(super) fn claim_due(
     tx: &mut Tx<'_>,
@@ -29,48 +44,95 @@ pub(super) fn claim_due(
         return Ok(None);
     }
     let (mut due, mut superseded) = (Vec::new(), Vec::new());
-    {
-        let mut statement = tx.sql.prepare_cached(
-            "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
-                 deliveries.state_reason AS state_reason, deliveries.attempts AS attempts, deliveries.step AS step, events.id AS event_id, events.type AS type,
-                 events.lead AS lead, events.body AS body
-             FROM deliveries JOIN events ON events.seq = deliveries.event
-             WHERE deliveries.destination = ? AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?
-             ORDER BY deliveries.next_attempt_at, deliveries.seq",
-        )?;
-        let mut found = statement.query(params![blob(&destination), now.unix_millis()])?;
+    loop {
+        let (claimed, mut waits) = (due.len(), false);
+        let sql = tx.sql;
+        let mut statement = sql.prepare_cached(&format!("{DUE} ORDER BY deliveries.next_attempt_at, deliveries.seq"))?;
+        // Retries do not hold up what follows them.
+        let mut found = statement.query(params![blob(&destination), now.unix_millis(), i64::MIN])?;
         while due.len() < limit
             && let Some(row) = found.next()?
         {
-            let id: DeliveryId = rows::id(row, "id")?;
-            if tx.is_claimed(&id) {
+            let earlier: Option<DeliveryId> = rows::id_or_null(row, "earlier")?;
+            if earlier.is_some_and(|earlier| !tx.is_claimed(&earlier)) {
+                waits = true;
                 continue;
             }
-            if rows::json_or_null::<StateReason>(row, "state_reason")?.is_some() {
-                superseded.push(id);
-                continue;
-            }
-            due.push(DueDelivery {
-                id,
-                workspace_id: rows::id(row, "workspace")?,
-                destination_id: destination,
-                event_id: rows::id(row, "event_id")?,
-                event_type: rows::event_type(row, "type")?,
-                lead_id: rows::id(row, "lead")?,
-                body: Bytes::from(row.get::<_, Vec<u8>>("body")?),
-                attempt_number: row.get::<_, u32>("attempts")? + 1,
-                schedule_step: u32::try_from(row.get::<_, i64>("step")?).unwrap_or(0),
-                due_at: rows::moment(row, "due_at")?,
-            });
+            claim(tx, row, destination, &mut due, &mut superseded)?;
+        }
+        supersede(tx, &mut superseded)?;
+        // A clock that was set back may have the later one due first: it can follow now.
+        if !waits || due.len() == claimed || due.len() == limit {
+            return Ok(Some(due));
         }
     }
-    for id in superseded {
-        super::withdraw::supersede_marked(tx, id)?;
+}
+
+/// Claims what came due most recently at a destination and overtakes nothing of its own lead.
+pub(super) fn claim_latest(
+    tx: &mut Tx<'_>,
+    destination: DestinationId,
+    now: Moment,
+    limit: usize,
+) -> rusqlite::Result<Option<Vec<DueDelivery>>> {
+    if !sends(tx, destination)? {
+        return Ok(None);
     }
-    for delivery in &due {
-        tx.claim(delivery.id);
+    let (mut due, mut superseded) = (Vec::new(), Vec::new());
+    let sql = tx.sql;
+    let mut statement = sql.prepare_cached(&format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC"))?;
+    let mut found = statement.query(params![blob(&destination), now.unix_millis(), now.unix_millis()])?;
+    let mut looked_at = 0;
+    while due.len() < limit
+        && looked_at < limit.saturating_mul(LOOKED_AT_MAX)
+        && let Some(row) = found.next()?
+    {
+        looked_at += 1;
+        if rows::id_or_null::<crate::id::DeliveryKind>(row, "earlier")?.is_none() {
+            claim(tx, row, destination, &mut due, &mut superseded)?;
+        }
     }
+    supersede(tx, &mut superseded)?;
+    due.reverse();
     Ok(Some(due))
+}
+
+/// After the rows were read: what is read is not changed.
+fn supersede(tx: &Tx<'_>, marked: &mut Vec<DeliveryId>) -> rusqlite::Result<()> {
+    marked.drain(..).try_for_each(|id| super::withdraw::supersede_marked(tx, id))
+}
+
+/// Claims a row of [`DUE`], unless it is claimed.
+fn claim(
+    tx: &mut Tx<'_>,
+    row: &Row<'_>,
+    destination: DestinationId,
+    due: &mut Vec<DueDelivery>,
+    superseded: &mut Vec<DeliveryId>,
+) -> rusqlite::Result<()> {
+    let id: DeliveryId = rows::id(row, "id")?;
+    if tx.is_claimed(&id) {
+        return Ok(());
+    }
+    if rows::json_or_null::<StateReason>(row, "state_reason")?.is_some() {
+        // Marked while it was claimed, and given back without an attempt.
+        superseded.push(id);
+        return Ok(());
+    }
+    tx.claim(id);
+    due.push(DueDelivery {
+        id,
+        workspace_id: rows::id(row, "workspace")?,
+        destination_id: destination,
+        event_id: rows::id(row, "event_id")?,
+        event_type: rows::event_type(row, "type")?,
+        lead_id: rows::id(row, "lead")?,
+        body: Bytes::from(row.get::<_, Vec<u8>>("body")?),
+        attempt_number: row.get::<_, u32>("attempts")? + 1,
+        schedule_step: u32::try_from(row.get::<_, i64>("step")?).unwrap_or(0),
+        due_at: rows::moment(row, "due_at")?,
+    });
+    Ok(())
 }
 
 fn sends(tx: &mut Tx<'_>, destination: DestinationId) -> rusqlite::Result<bool> {
@@ -239,8 +301,9 @@ pub(super) fn change_destination(
 pub(super) fn put_destination(sql: &Connection, to: &Destination) -> rusqlite::Result<()> {
     sql.prepare_cached(
         "INSERT OR REPLACE INTO destinations
-             (id, workspace, url, event_types, enabled, paused, disabled_reason, created_at, failing_since)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (id, workspace, url, event_types, enabled, paused, disabled_reason, created_at, failing_since,
+              max_in_flight, per_second)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         blob(&to.id),
@@ -252,6 +315,8 @@ pub(super) fn put_destination(sql: &Connection, to: &Destination) -> rusqlite::R
         to.disabled_reason.as_ref().map(to_json).transpose()?,
         to.created_at.unix_millis(),
         to.failing_since.map(Moment::unix_millis),
+        to.max_in_flight,
+        to.per_second,
     ])?;
     Ok(())
 }

@@ -225,6 +225,8 @@ pub(super) fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
         disabled_reason: json_or_null(row, "disabled_reason")?,
         created_at: moment(row, "created_at")?,
         failing_since: moment_or_null(row, "failing_since")?,
+        max_in_flight: row.get("max_in_flight")?,
+        per_second: row.get("per_second")?,
     })
 }
 

@@ -82,6 +82,16 @@ impl DeliveryStore for SqliteStore {
         self.writer.write_claiming(move |tx| queue::claim_due(tx, destination, now, limit), held).await
     }
 
+    async fn claim_latest(
+        &self,
+        destination: DestinationId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Option<Vec<DueDelivery>>, StoreError> {
+        let held: fn(&Option<Vec<DueDelivery>>) -> &[DueDelivery] = |due| due.as_deref().unwrap_or_default();
+        self.writer.write_claiming(move |tx| queue::claim_latest(tx, destination, now, limit), held).await
+    }
+
     fn release(&self, deliveries: &[DeliveryId]) {
         let mut claims = self.claims.lock();
         for id in deliveries {

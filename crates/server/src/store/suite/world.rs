@@ -106,6 +106,8 @@ impl World {
             disabled_reason: None,
             created_at: at,
             failing_since: None,
+            max_in_flight: None,
+            per_second: None,
         };
         self.put(&destination).await?;
         Ok(destination)
