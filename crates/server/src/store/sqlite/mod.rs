@@ -14,6 +14,7 @@ mod queue;
 mod readers;
 mod rows;
 mod schema;
+mod scored;
 mod store;
 mod upkeep;
 mod writer;
