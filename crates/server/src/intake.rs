@@ -195,7 +195,7 @@ impl Intake {
             // A known body or key is answered as such, whatever else would now be said against the request.
             Err(refusal) => return self.answer_known(endpoint, request, &request_id, refusal).await,
         };
-        let accepted = self.store_lead(endpoint, request, &request_id, submission, key, now).await;
+        let accepted = self.store_lead(endpoint, request, &verified, &request_id, submission, key).await;
         if let (Ok(Receipt { duplicate: true, .. }), Some(rate)) = (&accepted, &self.rate) {
             rate.give_back(&endpoint.workspace.id);
         }
@@ -254,16 +254,17 @@ impl Intake {
         &self,
         endpoint: &LiveEndpoint,
         request: &InboundRequest<'_>,
+        verified: &Verified<'_, Inbound>,
         request_id: &RequestIdentity,
-        submission: Submission,
+        mut submission: Submission,
         key: Option<String>,
-        now: Moment,
     ) -> Result<Receipt, Refusal> {
         let settings = &endpoint.workspace.settings;
+        let now = request_id.now;
         let mut newest: Option<Lead> = None;
         let mut turn = None;
         for _ in 0..Self::PLANS_MAX {
-            let write = self.plan(endpoint.workspace.id, settings, newest.as_ref(), &submission, now);
+            let write = self.plan(endpoint.workspace.id, settings, newest.as_ref(), submission, now);
             let lead_id = write.lead.id;
             let log = log_row(
                 endpoint,
@@ -303,6 +304,8 @@ impl Intake {
                 Accepted::KeyReused => return Err(key_reused()),
                 Accepted::Rebase(found) => newest = found.map(|lead| *lead),
             }
+            // Few plans are spoiled: reading the body again costs less than a copy for each of the others.
+            submission = Submission::parse(verified.body())?;
             if turn.is_none() {
                 let email = sha256(submission.email.identity().as_bytes());
                 turn = Some(self.turns[usize::from(email[0]) % self.turns.len()].lock().await);
@@ -318,14 +321,14 @@ impl Intake {
         workspace: WorkspaceId,
         settings: &Settings,
         newest: Option<&Lead>,
-        submission: &Submission,
+        submission: Submission,
         now: Moment,
     ) -> LeadWrite {
         let basis = newest.map_or(Basis::NoLead, |lead| Basis::Newest(lead.id, lead.version));
         let mut lead = match newest {
             Some(open) if open.state.is_open() => {
                 let mut lead = open.clone();
-                lead.details.merge(submission);
+                lead.details.merge(&submission);
                 lead.version += 1;
                 lead
             }
@@ -334,7 +337,7 @@ impl Intake {
                 workspace_id: workspace,
                 version: 1,
                 state: LeadState::Received,
-                details: submission.clone(),
+                details: submission,
                 previous_lead_id: closed.map(|lead| lead.id),
                 scored: None,
                 decision: None,

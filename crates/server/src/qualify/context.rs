@@ -26,7 +26,7 @@ const SEAM: &str = "\u{1}";
 /// Notes the signals of everything but the message.
 pub(super) fn note(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules, keywords: &mut Keywords<'_>) {
     let class = note_address(sheet, lead, rules);
-    let mut searched = String::new();
+    let mut searched = String::with_capacity(256);
     if let Some(company) = &lead.company {
         sheet.note(&sheet::COMPANY_NAMED);
         fold_into(&mut searched, beginning(company, LABEL_BYTES_MAX));

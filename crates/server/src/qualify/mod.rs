@@ -13,6 +13,8 @@ mod sheet;
 mod summary;
 mod text;
 
+pub(crate) use sheet::detail_of;
+
 use agentflow_events::{Outcome, Score};
 use agentflow_lead::Submission;
 

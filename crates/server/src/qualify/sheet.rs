@@ -1,5 +1,7 @@
 //! The sheet on which signals are noted, and the catalogue of all of them.
 
+use std::borrow::Cow;
+
 use agentflow_events::{Dimensions, Score};
 
 use crate::record::Signal;
@@ -37,6 +39,11 @@ macro_rules! kinds {
         /// Every kind, in the order of the documentation.
         #[cfg(test)]
         pub(super) const CATALOGUE: &[Kind] = &[$($constant),+];
+
+        /// The sentence that goes with every signal of this name, keywords aside.
+        pub(crate) fn detail_of(name: &str) -> Option<&'static str> {
+            match name { $($name => Some($detail),)+ _ => None }
+        }
     };
 }
 
@@ -112,19 +119,19 @@ impl Sheet {
 
     /// Notes a signal.
     pub(super) fn note(&mut self, kind: &Kind) {
-        self.push(kind, kind.points, kind.detail.to_owned());
+        self.push(kind, kind.points, Cow::Borrowed(kind.detail));
     }
 
     /// Notes a signal about a keyword from the settings.
     pub(super) fn note_keyword(&mut self, kind: &Kind, keyword: &str) {
-        self.push(kind, kind.points, format!("{}: {keyword}.", kind.detail));
+        self.push(kind, kind.points, Cow::Owned(format!("{}: {keyword}.", kind.detail)));
     }
 
     /// Brings what was noted so far within bounds, by a signal that is there only where it is needed.
     pub(super) fn limit(&mut self, kind: &Kind, low: i32, high: i32) {
         let points = self.total.clamp(low, high) - self.total;
         if points != 0 {
-            self.push(kind, points, kind.detail.to_owned());
+            self.push(kind, points, Cow::Borrowed(kind.detail));
         }
     }
 
@@ -133,10 +140,10 @@ impl Sheet {
         self.total
     }
 
-    fn push(&mut self, kind: &Kind, points: i32, detail: String) {
+    fn push(&mut self, kind: &Kind, points: i32, detail: Cow<'static, str>) {
         self.total += points;
         self.sides[kind.side as usize] += points;
-        self.signals.push(Signal { name: kind.name.to_owned(), points, detail });
+        self.signals.push(Signal { name: Cow::Borrowed(kind.name), points, detail });
     }
 
     /// Whether a signal of this kind was noted.

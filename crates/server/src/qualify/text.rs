@@ -4,13 +4,14 @@
 /// marks one space, and a space at either end, so that ` word ` finds a whole word.
 pub(super) fn fold(text: &str, bytes_max: usize) -> String {
     let text = beginning(text, bytes_max);
-    let mut folded = String::with_capacity(text.len() + 2);
+    let mut folded = String::new();
     fold_into(&mut folded, text);
     folded
 }
 
 /// Appends the folded `text`.
 pub(super) fn fold_into(folded: &mut String, text: &str) {
+    folded.reserve(text.len() + 2);
     folded.push(' ');
     for character in text.chars() {
         if character.is_ascii() {

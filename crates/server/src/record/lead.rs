@@ -1,5 +1,6 @@
 //! The lead: one person's open or closed qualification.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use agentflow_events::{Decision, LeadId, Moment, Qualification, WorkspaceId};
@@ -47,18 +48,18 @@ impl LeadState {
 }
 
 /// A signal that the scorer found, and the points that it gave or took.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Signal {
     /// Stable name, for instance `business_domain`.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Points, negative where the signal counts against the lead.
     pub points: i32,
     /// One sentence for the operator; no more personal data than the lead itself shows.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
 }
 
 /// A qualification with what led to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// The qualification as events carry it.
     pub qualification: Qualification,

@@ -57,13 +57,13 @@ fn value(lead: &Value) -> u8 {
 }
 
 fn names(scored: &Scored) -> Vec<&str> {
-    scored.signals.iter().map(|signal| signal.name.as_str()).collect()
+    scored.signals.iter().map(|signal| signal.name.as_ref()).collect()
 }
 
 #[test]
 fn the_guides_example_scores_82_for_these_reasons() {
     let scored = score(&guide());
-    let signals: Vec<_> = scored.signals.iter().map(|signal| (signal.name.as_str(), signal.points)).collect();
+    let signals: Vec<_> = scored.signals.iter().map(|signal| (signal.name.as_ref(), signal.points)).collect();
     assert_eq!(
         signals,
         [

@@ -120,7 +120,7 @@ impl Thread {
             let _ = self.signals.fail.send(Some(reason));
         }
         if let Some(reason) = self.signals.fail.borrow().clone() {
-            jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Stopped(reason.clone()))));
+            jobs.into_iter().for_each(|job| job.answer(Err(StoreError::Stopped(reason.clone()))));
             return false;
         }
         if jobs.is_empty() && log_rows.is_empty() {
@@ -148,21 +148,21 @@ impl Thread {
                     }
                 }
                 for (job, result) in jobs.into_iter().zip(results) {
-                    (job.answer)(result);
+                    job.answer(result);
                 }
                 true
             }
             Err(BatchError::Full | BatchError::Operation) => {
-                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::DiskFull)));
+                jobs.into_iter().for_each(|job| job.answer(Err(StoreError::DiskFull)));
                 true
             }
             Err(BatchError::Busy) => {
-                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Overloaded)));
+                jobs.into_iter().for_each(|job| job.answer(Err(StoreError::Overloaded)));
                 true
             }
             Err(BatchError::Fatal(reason)) => {
                 let _ = self.signals.fail.send(Some(reason.clone()));
-                jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::Stopped(reason.clone()))));
+                jobs.into_iter().for_each(|job| job.answer(Err(StoreError::Stopped(reason.clone()))));
                 false
             }
         }
@@ -253,7 +253,7 @@ impl Thread {
         }
         while let Ok(message) = inbox.recv() {
             match message {
-                Message::Job(job) => (job.answer)(Err(StoreError::Stopped(reason.clone()))),
+                Message::Job(job) => job.answer(Err(StoreError::Stopped(reason.clone()))),
                 Message::LogPending => {}
                 Message::Close(done) => return Some(done),
             }

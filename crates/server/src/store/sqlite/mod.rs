@@ -18,6 +18,7 @@ mod queue;
 mod readers;
 mod rows;
 mod schema;
+mod scored;
 mod secrets;
 mod session;
 mod store;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::scored;
 use crate::reason::Reason;
 use crate::record::{
     Delivery, DeliveryState, Destination, EventRow, InboundLogRow, InboundStatus, Lead, LeadState,
@@ -128,7 +129,7 @@ pub(super) fn lead(row: &Row<'_>) -> rusqlite::Result<Lead> {
             .ok_or_else(|| bad("state"))?,
         details,
         previous_lead_id: id_or_null(row, "previous")?,
-        scored: json_or_null(row, "scored")?,
+        scored: scored::from_column(row)?,
         decision: json_or_null(row, "decision")?,
         received_at: moment(row, "received_at")?,
         scored_at: moment_or_null(row, "scored_at")?,
@@ -159,7 +160,7 @@ pub(super) fn put_lead(sql: &Connection, lead: &Lead, is_new: bool) -> rusqlite:
         details.submitted_at.as_ref().map(SubmittedAt::as_sent),
         details.fields.to_json(),
         lead.previous_lead_id.as_ref().map(blob),
-        lead.scored.as_ref().map(to_json).transpose()?,
+        lead.scored.as_ref().map(scored::to_json).transpose()?,
         lead.decision.as_ref().map(to_json).transpose()?,
         lead.received_at.unix_millis(),
         lead.scored_at.map(Moment::unix_millis),

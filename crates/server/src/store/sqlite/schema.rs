@@ -11,13 +11,14 @@ use super::checkpoint::LOG_BYTES_KEPT;
 use crate::store::StoreError;
 
 /// Each file takes the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
     include_str!("0005.sql"),
     include_str!("0006.sql"),
+    include_str!("0007.sql"),
 ];
 
 /// "AgFl": tells the file from other SQLite databases.

@@ -1,5 +1,6 @@
 //! The store's traits, each call handed to the writer or a reader.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentflow_events::{EventId, LeadId, Moment, WorkspaceId};
@@ -49,7 +50,12 @@ impl IntakeStore for SqliteStore {
             Accepted::Stored(due) => due,
             Accepted::Duplicate(_) | Accepted::KeyReused | Accepted::Rebase(_) => &[],
         };
-        self.writer.write_claiming(move |tx| accept::accept(tx, &request), held).await
+        let request = Arc::new(request);
+        let kept = Arc::clone(&request);
+        let answer = self.writer.write_claiming(move |tx| accept::accept(tx, &request), held).await;
+        // A lead is many pieces of memory, each cheaper to give back where it was taken than on the writer's thread.
+        drop(kept);
+        answer
     }
 
     async fn seen(&self, query: SeenQuery) -> Result<Seen, StoreError> {

@@ -93,7 +93,15 @@ type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A write that waits.
 pub(super) struct Job {
     pub(super) run: Run,
-    pub(super) answer: Answer,
+    answer: Answer,
+}
+
+impl Job {
+    /// Tells the caller, who finds that nothing else holds what it handed in.
+    pub(super) fn answer(self, result: Result<(), StoreError>) {
+        drop(self.run);
+        (self.answer)(result);
+    }
 }
 
 /// What the thread is sent.

@@ -158,12 +158,12 @@ pub(super) fn scored() -> Scored {
             scored_by: "rules/1".to_owned(),
         },
         signals: vec![
+            Signal { name: "business_domain".into(), points: 20, detail: "The domain is a firm's.".into() },
             Signal {
-                name: "business_domain".to_owned(),
-                points: 20,
-                detail: "The domain is a firm's.".to_owned(),
+                name: "budget_none".into(),
+                points: -5,
+                detail: "There is said to be no budget.".into(),
             },
-            Signal { name: "no_budget".to_owned(), points: -5, detail: "No sum is named.".to_owned() },
         ],
     }
 }
