@@ -24,7 +24,7 @@ use crate::record::{
     DecisionRecord, DueDelivery, InboundLogRow, InboundStatus, Lead, LeadState, Settings, StoredSubmission,
 };
 use crate::store::{Accept, Accepted, Basis, LeadWrite, Seen, SeenQuery, Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Seldom};
 
 /// Where committed deliveries go on. The deliver stage implements it.
 pub trait Dispatch: Send + Sync + 'static {
@@ -76,8 +76,7 @@ impl Refusal {
 }
 
 impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "a lead could not be stored");
+    fn from(_: StoreError) -> Self {
         let detail = "The lead could not be stored and was not accepted. Send it again.";
         Self::later(Reason::StoreUnavailable, detail, Duration::from_secs(1))
     }
@@ -107,6 +106,7 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     rate: Option<RateLimiter<WorkspaceId>>,
     explainer: Explainer,
+    not_stored: Seldom,
     /// Submissions that join a lead take turns, by email, so that a crowd with one email does not plan in vain.
     turns: [tokio::sync::Mutex<()>; 64],
 }
@@ -135,6 +135,7 @@ impl Intake {
             metrics,
             rate,
             explainer,
+            not_stored: Seldom::default(),
             turns: std::array::from_fn(|_| Default::default()),
         }
     }
@@ -170,6 +171,15 @@ impl Intake {
     /// Logs a refusal; the edge does so for what it refuses before a body is here.
     pub fn log_refusal(&self, endpoint: &LiveEndpoint, reason: Reason, remote: IpAddr, body_bytes: usize) {
         self.store.log(self.refusal(endpoint, reason, remote, body_bytes));
+    }
+
+    /// Says that leads cannot be stored, unless the store says so itself.
+    fn tell(&self, error: &StoreError) {
+        if !matches!(error, StoreError::DiskFull | StoreError::Stopped(_))
+            && let Some(passed_over) = self.not_stored.due(self.clock.now())
+        {
+            tracing::warn!(%error, passed_over, "a lead could not be stored");
+        }
     }
 
     /// Counts a refusal and makes its row.
@@ -235,7 +245,7 @@ impl Intake {
         request_id: &RequestIdentity,
         refusal: Refusal,
     ) -> Result<Receipt, Refusal> {
-        let seen = self.store.seen(request_id.query(endpoint)).await?;
+        let seen = self.store.seen(request_id.query(endpoint)).await.inspect_err(|error| self.tell(error))?;
         match seen {
             Seen::No => Err(refusal),
             Seen::KeyReused => Err(key_reused()),
@@ -292,7 +302,7 @@ impl Intake {
                 write,
                 log,
             };
-            match self.store.accept(accept).await? {
+            match self.store.accept(accept).await.inspect_err(|error| self.tell(error))? {
                 Accepted::Stored(deliveries) => {
                     self.metrics.inbound(InboundStatus::Received);
                     if let Some(event_type) = event_type {

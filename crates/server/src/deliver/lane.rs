@@ -211,6 +211,12 @@ impl Lane {
         }
     }
 
+    /// The known due times are worth nothing; the store is about to be asked.
+    pub(super) fn forget_upcoming(&mut self) {
+        self.upcoming.clear();
+        self.more_upcoming = true;
+    }
+
     /// The store's answer: when the first delivery that nobody holds is due.
     pub(super) fn next_due_is(&mut self, next: Option<Moment>, now: Moment) {
         self.more_upcoming = next.is_some();

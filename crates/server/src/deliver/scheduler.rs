@@ -25,6 +25,9 @@ const READ_ANYWAY: Duration = Duration::from_secs(15);
 /// How long to wait after the store refused a claim or a reading.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
+/// A clock that was set back by more than this has made every remembered moment doubtful; less is its ordinary mending.
+const SET_BACK: Duration = Duration::from_secs(1);
+
 /// Deliveries held for each attempt that may be in flight, over all lanes.
 const HELD_PER_SLOT: usize = 16;
 
@@ -74,6 +77,8 @@ pub(crate) struct Scheduler {
     due_read_at: Moment,
     read_destinations_at: Option<Moment>,
     reading_destinations: bool,
+    /// The time at the last look.
+    seen: Moment,
     stopped: bool,
 }
 
@@ -98,6 +103,7 @@ impl Scheduler {
             due_read_at: Moment::MIN,
             read_destinations_at: Some(Moment::MIN),
             reading_destinations: false,
+            seen: Moment::MIN,
             stopped: false,
         }
     }
@@ -227,6 +233,10 @@ impl Scheduler {
 
     /// What follows from all of this.
     pub(crate) fn act(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        if now.plus(SET_BACK) < self.seen {
+            self.forget_moments(now);
+        }
+        self.seen = now;
         while let Some((at, id)) = self.alarms.first().copied()
             && at <= now
         {
@@ -262,6 +272,17 @@ impl Scheduler {
     #[cfg(test)]
     pub(super) fn lane(&self, id: DestinationId) -> Option<&Lane> {
         self.lanes.get(&id)
+    }
+
+    /// Moments of a clock that was ahead may be years away: the store is asked again.
+    fn forget_moments(&mut self, now: Moment) {
+        self.due_read_at = Moment::MIN;
+        self.read_due_at = Some(now);
+        self.read_destinations_at = self.read_destinations_at.map(|at| at.min(now));
+        let all: Vec<DestinationId> = self.lanes.keys().copied().collect();
+        for id in all {
+            self.change(id, |lane, _| lane.forget_upcoming());
+        }
     }
 
     fn held_max(&self) -> usize {
@@ -353,5 +374,34 @@ impl Scheduler {
             (self.read_due_at, self.reading_due) = (None, true);
             actions.push(Action::ReadDue);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_keep_the_store_from_being_asked() {
+        let ahead = Moment::from_unix_millis(1_700_000_000_000).plus(YEARS);
+        let one = DestinationId::from_bytes([1; 16]);
+        let mut scheduler = Scheduler::new(Concurrency { per_destination: 4, overall: 4 });
+        let act = |scheduler: &mut Scheduler, now| {
+            let mut actions = Vec::new();
+            scheduler.act(now, &mut actions);
+            actions
+        };
+        assert!(matches!(act(&mut scheduler, ahead)[..], [Action::ReadDestinations]));
+        scheduler.destinations(Some(&[(one, true)]), ahead);
+        assert!(matches!(act(&mut scheduler, ahead)[..], [Action::ReadDue]));
+        scheduler.due(Some(vec![(one, ahead.plus(Duration::from_secs(300)))]), ahead);
+        assert!(act(&mut scheduler, ahead).is_empty());
+
+        let back = ahead.minus(YEARS);
+        assert!(matches!(act(&mut scheduler, back)[..], [Action::ReadDue]));
+        scheduler.due(Some(vec![(one, back)]), back);
+        assert!(matches!(act(&mut scheduler, back)[..], [Action::Claim { .. }]));
     }
 }

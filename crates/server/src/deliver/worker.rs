@@ -22,7 +22,7 @@ use crate::directory::{Directory, LiveWorkspace};
 use crate::id::{self, DestinationId};
 use crate::record::{Attempt, AttemptOutcome, Destination, DueDelivery, EventRow, FinishedAttempt};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Seldom};
 
 /// How long a slot waits for a response's body, so that its connection is free for the next attempt.
 const BODY_IN_SLOT: Duration = Duration::from_millis(20);
@@ -53,6 +53,9 @@ pub(super) struct Worker {
     tasks: TaskTracker,
     stopping: CancellationToken,
     runtime: tokio::runtime::Handle,
+    /// Lines of the log that a store in need would repeat for every destination and attempt.
+    refused: Seldom,
+    not_recorded: Seldom,
 }
 
 struct State {
@@ -89,6 +92,8 @@ impl Worker {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             runtime: tokio::runtime::Handle::current(),
+            refused: Seldom::default(),
+            not_recorded: Seldom::default(),
         });
         worker.spawn(Arc::clone(&worker).keep_time());
         Ok(worker)
@@ -192,7 +197,12 @@ impl Worker {
     }
 
     fn or_refused<T>(&self, answer: Result<T, StoreError>, what: &str) -> Option<T> {
-        answer.inspect_err(|error| tracing::warn!(%error, "{what}")).ok()
+        let tell = |error: &StoreError| {
+            if let Some(passed_over) = self.refused.due(self.clock.now()) {
+                tracing::warn!(%error, passed_over, "{what}");
+            }
+        };
+        answer.inspect_err(tell).ok()
     }
 
     async fn attempt(self: Arc<Self>, delivery: DueDelivery) {
@@ -299,13 +309,16 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            tracing::warn!(%error, delivery = %delivery.id, tries, "an attempt could not be recorded yet");
+            // A store without room refuses every attempt that ends meanwhile, again and again.
+            if let Some(passed_over) = self.not_recorded.due(self.clock.now()) {
+                tracing::warn!(%error, delivery = %delivery.id, tries, passed_over, "an attempt could not be recorded yet");
+            }
             let hopeless = match error {
                 StoreError::Stopped(_) => true,
                 StoreError::Overloaded | StoreError::DiskFull => {
                     self.stopping.is_cancelled() && tries >= RECORD_TRIES
                 }
-                StoreError::Backend(_) => tries >= RECORD_TRIES,
+                StoreError::Backend(_) | StoreError::Unusable(_) => tries >= RECORD_TRIES,
             };
             if hopeless {
                 break;

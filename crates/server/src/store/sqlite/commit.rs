@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::checkpoint::{Signals, checkpoint};
+use super::job::{Cache, Claims, Job, Message, Tx};
 use super::log::LogBuffer;
-use super::writer::{Cache, Claims, Job, Message, Tx};
 use crate::id::DeliveryId;
 use crate::store::StoreError;
 
@@ -39,6 +39,42 @@ pub(super) struct Thread {
     cache: Cache,
     signals: Signals,
     rejected_since_prune: usize,
+    full: FullDisk,
+}
+
+/// Tells of a full disk, seldom: every refused write would repeat it.
+#[derive(Default)]
+struct FullDisk {
+    is_full: bool,
+    told: Option<Instant>,
+    refused: usize,
+}
+
+impl FullDisk {
+    const TELL_EVERY: Duration = Duration::from_secs(60);
+
+    /// Answers whether it was told.
+    fn refuse(&mut self, writes: usize) -> bool {
+        self.is_full = true;
+        self.refused += writes;
+        let tells = self.told.is_none_or(|told| told.elapsed() >= Self::TELL_EVERY);
+        if tells {
+            let refused = std::mem::take(&mut self.refused);
+            tracing::error!(
+                refused,
+                "the disk of the data folder is full: leads are answered 503 until there is room"
+            );
+            self.told = Some(Instant::now());
+        }
+        tells
+    }
+
+    fn commit(&mut self) {
+        // Only what was told is taken back: on the brink, small writes succeed between large ones that fail.
+        if std::mem::take(&mut self.is_full) && std::mem::take(&mut self.refused) == 0 {
+            tracing::info!("the disk of the data folder has room again");
+        }
+    }
 }
 
 /// Why a batch was not committed.
@@ -69,6 +105,7 @@ impl Thread {
             cache: Cache::default(),
             signals,
             rejected_since_prune: 0,
+            full: FullDisk::default(),
         }
     }
 
@@ -134,6 +171,7 @@ impl Thread {
         }
         match outcome {
             Ok(()) => {
+                self.full.commit();
                 if prune {
                     self.rejected_since_prune = 0;
                 }
@@ -153,6 +191,10 @@ impl Thread {
                 true
             }
             Err(BatchError::Full | BatchError::Operation) => {
+                if self.full.refuse(jobs.len()) {
+                    // The log may be what fills it, and begins anew once it is moved.
+                    self.signals.restart.store(true, Ordering::Release);
+                }
                 jobs.into_iter().for_each(|job| (job.answer)(Err(StoreError::DiskFull)));
                 true
             }
@@ -247,6 +289,10 @@ impl Thread {
         closing: Option<oneshot::Sender<()>>,
     ) -> Option<oneshot::Sender<()>> {
         let reason = self.signals.fail.borrow().clone().unwrap_or_default();
+        // Its last words would be a checkpoint, which believes a log that was not synced.
+        if let Err(error) = super::schema::leave_log(&self.connection) {
+            tracing::error!(%error, "the write-ahead log of a failed store cannot be left as it is");
+        }
         drop(self.connection);
         if closing.is_some() {
             return closing;

@@ -96,6 +96,10 @@ impl DeliveryStore for SqliteStore {
         self.writer.write(move |tx| queue::finish_attempt(tx, &finished)).await
     }
 
+    async fn mend_due_times(&self, now: Moment) -> Result<u64, StoreError> {
+        self.writer.write(move |tx| queue::mend_due_times(tx.sql, now)).await
+    }
+
     async fn resend(
         &self,
         workspace: WorkspaceId,

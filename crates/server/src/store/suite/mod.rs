@@ -34,10 +34,10 @@ pub mod lists;
 #[doc(hidden)]
 pub mod resends;
 mod same;
-mod sent;
+pub mod sent;
 #[doc(hidden)]
 pub mod upkeep;
-mod world;
+pub mod world;
 
 pub use world::Outcome;
 
