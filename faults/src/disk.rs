@@ -1,6 +1,6 @@
 //! A disk that exists in memory: counts calls, fails where it is told to, and records what was written and synced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -108,7 +108,14 @@ struct Node {
     /// pages out.
     synced: Mutex<Vec<u8>>,
     locks: Mutex<Locks>,
-    shared: Mutex<Vec<Box<[AtomicU64]>>>,
+    shared: Mutex<Shared>,
+}
+
+/// Memory that the connections of a file share. It ends with the last of them, as Linux's does with SQLite.
+#[derive(Default)]
+struct Shared {
+    regions: Vec<Box<[AtomicU64]>>,
+    holders: BTreeSet<u64>,
 }
 
 static DISKS: Mutex<BTreeMap<PathBuf, Weak<Disk>>> = Mutex::new(BTreeMap::new());
@@ -365,10 +372,11 @@ impl Handle {
     /// The start of a region of the memory that a file's connections share.
     pub(crate) fn shared_region(&self, region: usize, bytes: usize, extend: bool) -> Option<NonNull<u64>> {
         let mut shared = locked(&self.node.shared);
-        while extend && shared.len() <= region {
-            shared.push((0..bytes / size_of::<u64>()).map(|_| AtomicU64::new(0)).collect());
+        shared.holders.insert(self.id);
+        while extend && shared.regions.len() <= region {
+            shared.regions.push((0..bytes / size_of::<u64>()).map(|_| AtomicU64::new(0)).collect());
         }
-        shared.get(region).map(|words| NonNull::from(&**words).cast())
+        shared.regions.get(region).map(|words| NonNull::from(&**words).cast())
     }
 
     pub(crate) fn lock_slots(&self, slots: Range<usize>, shared: bool) -> Result<(), Code> {
@@ -379,16 +387,19 @@ impl Handle {
         locked(&self.node.locks).unlock_slots(self.id, slots);
     }
 
-    /// Nothing of it is needed by this handle any more; `delete`: nor by any other.
-    pub(crate) fn unmap(&self, delete: bool) {
-        if delete {
-            locked(&self.node.shared).clear();
+    /// This handle needs none of it any more.
+    pub(crate) fn unmap(&self) {
+        let mut shared = locked(&self.node.shared);
+        shared.holders.remove(&self.id);
+        if shared.holders.is_empty() {
+            shared.regions.clear();
         }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.unmap();
         locked(&self.node.locks).forget(self.id);
     }
 }

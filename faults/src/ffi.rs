@@ -257,8 +257,8 @@ unsafe extern "C" fn x_shm_barrier(_: *mut sqlite3_file) {
     std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
 }
 
-unsafe extern "C" fn x_shm_unmap(file: *mut sqlite3_file, delete: c_int) -> c_int {
+unsafe extern "C" fn x_shm_unmap(file: *mut sqlite3_file, _: c_int) -> c_int {
     // SAFETY: see the module.
-    unsafe { handle(file) }.unmap(delete != 0);
+    unsafe { handle(file) }.unmap();
     SQLITE_OK
 }

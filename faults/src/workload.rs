@@ -167,7 +167,7 @@ impl<'a> Spell<'a> {
         if self.model.destinations.len() < 2 {
             return self.found().await;
         }
-        self.model.at = self.model.at.plus(Duration::from_secs(60));
+        self.model.at = self.model.at.plus(Duration::from_secs(20));
         match self.random.below(12) {
             0..=2 => self.new_lead().await,
             3 => self.join().await,

@@ -4,7 +4,6 @@
 
 use std::thread;
 
-use agentflow_faults::full::{self, SmallDisk};
 use agentflow_faults::power::{self, Plant};
 use agentflow_faults::sweep::{self, Bench};
 
@@ -54,13 +53,4 @@ fn the_campaign_finds_a_disk_whose_syncs_do_nothing() {
 #[test]
 fn the_campaign_finds_answers_that_come_before_their_sync() {
     finds(Plant::AcknowledgedEarly);
-}
-
-#[test]
-fn a_file_system_that_cannot_be_mounted_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("a file");
-    std::fs::write(&file, "").unwrap();
-    assert!(SmallDisk::mount(&file, 1).is_err());
-    let _ = full::Report::default();
 }

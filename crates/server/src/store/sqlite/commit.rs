@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::checkpoint::{Signals, checkpoint};
 use super::job::{Cache, Claims, Job, Message, Tx};
 use super::log::LogBuffer;
+use super::schema::leave_log;
 use crate::id::DeliveryId;
 use crate::store::StoreError;
 
@@ -135,6 +136,7 @@ impl Thread {
                 if let Some(done) = closing.take() {
                     if let Err(reason) = checkpoint(&self.connection, "TRUNCATE") {
                         tracing::error!(reason, "the write-ahead log stays for the next start");
+                        self.leave_log();
                     }
                     return Some(done);
                 }
@@ -282,6 +284,13 @@ impl Thread {
         run("COMMIT")
     }
 
+    /// The connection's last words would be a checkpoint, which believes a log whose sync failed.
+    fn leave_log(&self) {
+        if let Err(error) = leave_log(&self.connection) {
+            tracing::error!(%error, "the write-ahead log of a failed store cannot be left as it is");
+        }
+    }
+
     /// Answers everybody that the store has stopped, until it is closed or nobody is left to ask.
     fn refuse_forever(
         self,
@@ -289,10 +298,7 @@ impl Thread {
         closing: Option<oneshot::Sender<()>>,
     ) -> Option<oneshot::Sender<()>> {
         let reason = self.signals.fail.borrow().clone().unwrap_or_default();
-        // Its last words would be a checkpoint, which believes a log that was not synced.
-        if let Err(error) = super::schema::leave_log(&self.connection) {
-            tracing::error!(%error, "the write-ahead log of a failed store cannot be left as it is");
-        }
+        self.leave_log();
         drop(self.connection);
         if closing.is_some() {
             return closing;

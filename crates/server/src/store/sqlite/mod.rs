@@ -116,6 +116,8 @@ impl SqliteStore {
 }
 
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,11 @@ impl World {
         Self::in_store(Arc::clone(&self.store), Settings::default()).await
     }
 
-    async fn in_store(store: Arc<dyn Store>, settings: Settings) -> Result<Self, StoreError> {
+    /// A workspace in this store.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn in_store(store: Arc<dyn Store>, settings: Settings) -> Result<Self, StoreError> {
         let founding = founding(settings);
         store.found(founding.clone()).await?;
         Ok(Self { store, founding })
@@ -211,7 +215,7 @@ impl World {
 }
 
 /// Everything a workspace begins with.
-pub(super) fn founding(settings: Settings) -> Founding {
+pub fn founding(settings: Settings) -> Founding {
     let workspace = Workspace { id: mint(START), created_at: START, settings };
     let secret = |direction, bytes: u8| SecretRow {
         id: mint(START),
