@@ -61,6 +61,21 @@ pub enum Fact {
     Log(Key),
 }
 
+impl Fact {
+    fn is_taken_by(&self, again: &Self) -> bool {
+        match (self, again) {
+            (Self::Lead { id, version, .. }, Self::Lead { id: other, version: other_version, .. }) => {
+                id == other && version == other_version
+            }
+            (
+                Self::Attempt { delivery, number, .. },
+                Self::Attempt { delivery: other, number: other_number, .. },
+            ) => delivery == other && number == other_number,
+            _ => false,
+        }
+    }
+}
+
 /// What the store answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -93,6 +108,15 @@ pub struct History {
 }
 
 impl History {
+    /// Notes a call. What was refused may be asked for again: a lead in the same version, an attempt with the same number is
+    /// then this call's, not the refused one's.
+    pub fn note(&mut self, operation: Operation) {
+        for earlier in self.operations.iter_mut().filter(|it| it.answer == Answer::Refused) {
+            earlier.facts.retain(|fact| !operation.facts.iter().any(|again| fact.is_taken_by(again)));
+        }
+        self.operations.push(operation);
+    }
+
     /// How many calls were acknowledged when the disk's record stood at `cut`.
     pub fn acknowledged_by(&self, cut: usize) -> u64 {
         self.operations.iter().filter(|it| matches!(it.answer, Answer::Done(place) if place <= cut)).count()

@@ -193,7 +193,7 @@ impl<'a> Spell<'a> {
             Err(StoreError::Stopped(_)) => Answer::Unknown,
             Err(_) => Answer::Refused,
         };
-        self.history.operations.push(Operation { name, facts, asked, answer });
+        self.history.note(Operation { name, facts, asked, answer });
         match outcome {
             Ok(value) => {
                 self.trusted_a_failed_device += u64::from(failed_before);
@@ -364,7 +364,7 @@ impl<'a> Spell<'a> {
                 Err(_) => Answer::Refused,
             };
             let facts = facts_of(&accept);
-            self.history.operations.push(Operation { name: "a lead of a crowd", facts, asked, answer });
+            self.history.note(Operation { name: "a lead of a crowd", facts, asked, answer });
             match outcome {
                 Ok(answer) => {
                     self.trusted_a_failed_device += u64::from(failed_before);

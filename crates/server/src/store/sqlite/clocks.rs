@@ -43,7 +43,7 @@ async fn fails_at(world: &World, due: &DueDelivery, at: Moment) {
 async fn a_retry_that_a_clock_put_years_ahead_is_due_when_the_clock_is_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let world = world(&folder, Settings::default()).await;
-    let destination = world.destination(&EventType::ALL, START).await.expect("writable");
+    let destination = world.destination(EventType::ALL, START).await.expect("writable");
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co")).await.expect("stored");
     fails_at(&world, &due[0], after(YEARS)).await;
     assert!(world.claim(destination.id, after(2 * DAY), 9).await.expect("readable").is_empty());
@@ -56,7 +56,7 @@ async fn a_retry_that_a_clock_put_years_ahead_is_due_when_the_clock_is_back() {
 async fn a_clock_set_back_by_an_hour_hastens_no_retry() {
     let folder = tempfile::tempdir().expect("a folder");
     let world = world(&folder, Settings::default()).await;
-    world.destination(&EventType::ALL, START).await.expect("writable");
+    world.destination(EventType::ALL, START).await.expect("writable");
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co")).await.expect("stored");
     fails_at(&world, &due[0], after(10 * HOUR)).await;
     assert_eq!(world.store.mend_due_times(after(9 * HOUR)).await.expect("writable"), 0);
@@ -71,7 +71,7 @@ async fn a_schedule_of_a_month_is_no_wrong_clock() {
         ..Settings::default()
     };
     let world = world(&folder, settings).await;
-    world.destination(&EventType::ALL, START).await.expect("writable");
+    world.destination(EventType::ALL, START).await.expect("writable");
     let (_, due) = world.stored(&Sent::from("jordan@stacklane.co")).await.expect("stored");
     // With its jitter.
     fails_at(&world, &due[0], after(month * 6 / 5 - 300)).await;

@@ -34,9 +34,11 @@ pub mod lists;
 #[doc(hidden)]
 pub mod resends;
 mod same;
+#[doc(hidden)]
 pub mod sent;
 #[doc(hidden)]
 pub mod upkeep;
+#[doc(hidden)]
 pub mod world;
 
 pub use world::Outcome;

@@ -19,10 +19,15 @@ use crate::store::{Basis, LeadWrite};
 /// A submission: by default it brings its lead into review.
 #[derive(Clone)]
 pub struct Sent {
+    /// What was sent.
     pub body: Bytes,
+    /// When.
     pub at: Moment,
+    /// Its `Idempotency-Key`.
     pub key: Option<String>,
+    /// The workspace's duplicate window.
     pub window: Duration,
+    /// What its lead comes to; absent: it is not scored yet.
     pub outcome: Option<Outcome>,
 }
 
@@ -48,22 +53,27 @@ impl Sent {
         Self::body(format!(r#"{{"name":"Jordan Ellis","email":"{email}","message":"{message}"}}"#))
     }
 
+    /// Sent then.
     pub fn at(self, at: Moment) -> Self {
         Self { at, ..self }
     }
 
+    /// Under this key.
     pub fn key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
     }
 
+    /// Asked with a window of so many seconds.
     pub fn window(self, seconds: u64) -> Self {
         Self { window: Duration::from_secs(seconds), ..self }
     }
 
+    /// Its lead is approved at once.
     pub fn approved(self) -> Self {
         Self { outcome: Some(Outcome::Approved), ..self }
     }
 
+    /// Its lead is rejected at once.
     pub fn rejected(self) -> Self {
         Self { outcome: Some(Outcome::Rejected), ..self }
     }
@@ -73,6 +83,7 @@ impl Sent {
         Self { outcome: None, ..self }
     }
 
+    /// The submission as it is kept.
     pub fn submission(&self, endpoint_id: EndpointId) -> StoredSubmission {
         StoredSubmission { id: mint(self.at), endpoint_id, at: self.at, body: self.body.clone() }
     }

@@ -34,7 +34,9 @@ pub fn after(seconds: u64) -> Moment {
 
 /// A founded workspace.
 pub struct World {
+    /// The store.
     pub store: Arc<dyn Store>,
+    /// What it was founded with.
     pub founding: Founding,
 }
 
@@ -69,10 +71,12 @@ impl World {
         Self { store: harness.reopen(self.store).await, founding: self.founding }
     }
 
+    /// The workspace.
     pub fn id(&self) -> WorkspaceId {
         self.founding.workspace.id
     }
 
+    /// Its first endpoint.
     pub fn endpoint(&self) -> EndpointId {
         self.founding.endpoint.id
     }
