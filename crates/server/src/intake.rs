@@ -2,16 +2,19 @@
 //!
 //! Every check in the order of the contract; each refusal is logged with its reason. Knows no status code.
 
+mod refusal;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentflow_events::{DecidedBy, Decision, LeadId, Moment, WorkspaceId};
-use agentflow_lead::{ParseError, Submission, Violation};
+use agentflow_lead::Submission;
 use agentflow_signature::{Inbound, Verified};
 use bytes::Bytes;
 use http::HeaderMap;
 
+pub use self::refusal::Refusal;
 use crate::announce;
 use crate::clock::Clock;
 use crate::directory::{LiveEndpoint, sha256};
@@ -49,52 +52,6 @@ pub struct Receipt {
     pub lead_id: LeadId,
     /// Whether it had been accepted before.
     pub duplicate: bool,
-}
-
-/// Why a request was refused, and what to do about it.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The stable code.
-    pub reason: Reason,
-    /// One or two sentences for whoever runs the sender.
-    pub detail: String,
-    /// Each field at fault, for [`Reason::ValidationFailed`].
-    pub violations: Vec<Violation>,
-    /// When to try again, where that helps.
-    pub retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    /// A refusal without fields or a time.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), violations: Vec::new(), retry_after: None }
-    }
-
-    fn later(reason: Reason, detail: impl Into<String>, after: Duration) -> Self {
-        Self { retry_after: Some(after), ..Self::new(reason, detail) }
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(_: StoreError) -> Self {
-        let detail = "The lead could not be stored and was not accepted. Send it again.";
-        Self::later(Reason::StoreUnavailable, detail, Duration::from_secs(1))
-    }
-}
-
-impl From<ParseError> for Refusal {
-    fn from(error: ParseError) -> Self {
-        match error {
-            ParseError::Invalid(violations) => Self {
-                violations,
-                ..Self::new(
-                    Reason::ValidationFailed,
-                    "Fields are missing or wrong; see `errors` for each of them.",
-                )
-            },
-            malformed => Self::new(Reason::MalformedJson, malformed.to_string()),
-        }
-    }
 }
 
 /// Receives leads.
