@@ -179,7 +179,7 @@ async fn mend_due_times(store: &dyn Store, now: Moment) {
         Ok(deliveries) => {
             tracing::warn!(
                 deliveries,
-                "retries were due later than any schedule asks for, and are due now: a clock was ahead"
+                "a clock was ahead: retries due later than any schedule asks for are due now"
             );
         }
         Err(error) => tracing::warn!(%error, "the due times could not be looked through"),
@@ -191,14 +191,11 @@ async fn upkeep(store: Arc<dyn Store>, clock: Clock) {
     let mut ticks = interval(Server::UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut steps, begun) = (Steps::new(), Instant::now());
-    let mut is_first = true;
+    // A clock may have been ahead before this start; while the server runs, the delivery stage sees to it.
+    mend_due_times(&*store, clock.now()).await;
     loop {
         ticks.tick().await;
-        let step = steps.look(clock.now(), begun.elapsed());
-        if std::mem::take(&mut is_first) || matches!(step, Some(Step::Back(_))) {
-            mend_due_times(&*store, clock.now()).await;
-        }
-        match step {
+        match steps.look(clock.now(), begun.elapsed()) {
             Some(Step::Forward(by)) => tracing::warn!(
                 seconds = by.as_secs(),
                 "the system's clock was set forward, or the machine slept: what is old by it is kept for another day"

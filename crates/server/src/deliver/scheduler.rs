@@ -26,7 +26,7 @@ const READ_ANYWAY: Duration = Duration::from_secs(15);
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// A clock that was set back by more than this has made every remembered moment doubtful; less is its ordinary mending.
-const SET_BACK: Duration = Duration::from_secs(1);
+pub(super) const SET_BACK: Duration = Duration::from_secs(1);
 
 /// Deliveries held for each attempt that may be in flight, over all lanes.
 const HELD_PER_SLOT: usize = 16;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::client::{Client, DeliverError, Reply, ReplyBody, SendError};
 use super::message::Message;
 use super::schedule::{DISABLE_AFTER, after_failure, retry_after};
-use super::scheduler::{Action, Concurrency, Scheduler};
+use super::scheduler::{Action, Concurrency, SET_BACK, Scheduler};
 use super::{AddressPolicy, Target, TargetError};
 use crate::clock::Clock;
 use crate::config::DeliveryConfig;
@@ -64,6 +64,8 @@ struct State {
     actions: Vec<Action>,
     /// When the timer looks at the scheduler next.
     timer: Option<Moment>,
+    /// The time at the last step.
+    seen: Moment,
 }
 
 impl Worker {
@@ -86,6 +88,7 @@ impl Worker {
                 scheduler: Scheduler::new(concurrency),
                 actions: Vec::new(),
                 timer: Some(Moment::MIN),
+                seen: Moment::MIN,
             }),
             targets: RwLock::default(),
             sooner: Notify::new(),
@@ -124,7 +127,10 @@ impl Worker {
     fn step(self: &Arc<Self>, event: impl FnOnce(&mut Scheduler, Moment)) {
         let now = self.clock.now();
         let mut state = self.state();
-        let State { scheduler, actions, timer } = &mut *state;
+        let State { scheduler, actions, timer, seen } = &mut *state;
+        if now.plus(SET_BACK) < std::mem::replace(seen, now) {
+            self.spawn(Arc::clone(self).mend());
+        }
         event(scheduler, now);
         scheduler.act(now, actions);
         // Under the lock, so that a release reaches the store before a claim that has to see it.
@@ -168,6 +174,21 @@ impl Worker {
                 () = self.stopping.cancelled() => (),
             }
             self.client.reap();
+        }
+    }
+
+    /// The clock was set back: what is due by it in years is due now.
+    async fn mend(self: Arc<Self>) {
+        let mended = self.store.mend_due_times(self.clock.now()).await;
+        match self.or_refused(mended, "the due times could not be looked through") {
+            None | Some(0) => {}
+            Some(deliveries) => {
+                tracing::warn!(
+                    deliveries,
+                    "a clock was ahead: retries due later than any schedule asks for are due now"
+                );
+                self.wake();
+            }
         }
     }
 
