@@ -159,8 +159,16 @@ impl Connection {
     /// # Errors
     /// No answer came; whether the lead was stored is not known.
     pub async fn send_lead(&mut self, body: Bytes) -> Result<LeadReply, Fault> {
+        self.send_lead_at(body, SystemTime::now()).await
+    }
+
+    /// As [`send_lead`](Self::send_lead), signed as if it were then.
+    ///
+    /// # Errors
+    /// See [`send_lead`](Self::send_lead).
+    pub async fn send_lead_at(&mut self, body: Bytes, at: SystemTime) -> Result<LeadReply, Fault> {
         let parts = &self.client.0;
-        let signed = parts.signer.sign(&body, Timestamp::from(SystemTime::now()));
+        let signed = parts.signer.sign(&body, Timestamp::from(at));
         let request = Request::post(&parts.inbound_path)
             .header(HOST, &parts.host)
             .header(CONTENT_TYPE, "application/json")

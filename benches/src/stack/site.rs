@@ -31,6 +31,7 @@ pub struct Credentials {
 /// A data folder of its own at a port of its own; removed when dropped, unless it was [kept](Site::keep).
 pub struct Site {
     folder: TempDir,
+    data: PathBuf,
     binary: PathBuf,
     port: u16,
     credentials: Credentials,
@@ -48,23 +49,32 @@ impl Site {
     /// # Errors
     /// There is no such server, or it cannot make the folder.
     pub fn found(binary: Option<&Path>) -> Result<Self, Fault> {
+        Self::found_at(binary, None)
+    }
+
+    /// As [`found`](Self::found), with the data folder elsewhere; settings and `server.log` stay in the site's own.
+    ///
+    /// # Errors
+    /// See [`found`](Self::found).
+    pub fn found_at(binary: Option<&Path>, data: Option<PathBuf>) -> Result<Self, Fault> {
         let binary = match binary {
             Some(binary) => binary.to_owned(),
             None => std::env::current_exe()?.with_file_name("agentflow-server"),
         };
         let folder = tempfile::Builder::new().prefix("agentflow-").tempdir()?;
+        let data = data.unwrap_or_else(|| folder.path().join("data"));
         // Free now, and asked for again at each start.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let output = Command::new(&binary)
             .args(["init", "--json", "--listen", &address(port), "--data-dir"])
-            .arg(folder.path().join("data"))
+            .arg(&data)
             .output()
             .map_err(|fault| format!("{}: {fault}", binary.display()))?;
         if !output.status.success() {
             return Err(format!("init: {}", String::from_utf8_lossy(&output.stderr)).into());
         }
         let credentials = serde_json::from_slice(&output.stdout)?;
-        let site = Self { folder, binary, port, credentials };
+        let site = Self { folder, data, binary, port, credentials };
         site.configure("", "")?;
         Ok(site)
     }
@@ -91,7 +101,12 @@ impl Site {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.folder.path().join("data/agentflow.db")
+        self.data.join("agentflow.db")
+    }
+
+    /// What the server has said, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// A client for this server.
@@ -107,11 +122,11 @@ impl Site {
     /// # Errors
     /// It cannot be run.
     pub fn start(&self) -> Result<Process, Fault> {
-        let log = File::options().create(true).append(true).open(self.folder.path().join("server.log"))?;
+        let log = File::options().create(true).append(true).open(self.log_path())?;
         let begun = Instant::now();
         let child = Command::new(&self.binary)
             .args(["--listen", &address(self.port), "--data-dir"])
-            .arg(self.folder.path().join("data"))
+            .arg(&self.data)
             .arg("--config")
             .arg(self.settings())
             .stdin(Stdio::null())
@@ -124,6 +139,10 @@ impl Site {
     /// Leaves the folder where it is, for a look at it.
     pub fn keep(self) -> PathBuf {
         self.folder.keep()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
     }
 
     fn settings(&self) -> PathBuf {
@@ -161,6 +180,21 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Err(format!("no 200 at {path} for {:?}", Self::START_MAX).into())
+    }
+
+    /// Waits for the first 200 at `path`, or for its end by itself; answers how it ended, then.
+    ///
+    /// # Errors
+    /// Neither within half a minute.
+    pub async fn answers_or_ends(
+        &mut self,
+        client: &Client,
+        path: &str,
+    ) -> Result<Option<ExitStatus>, Fault> {
+        match self.answers(client, path).await {
+            Ok(_) => Ok(None),
+            Err(fault) => self.child.try_wait()?.map(Some).ok_or(fault),
+        }
     }
 
     /// SIGKILL.

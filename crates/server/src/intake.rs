@@ -2,16 +2,19 @@
 //!
 //! Every check in the order of the contract; each refusal is logged with its reason. Knows no status code.
 
+mod refusal;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentflow_events::{DecidedBy, Decision, LeadId, Moment, WorkspaceId};
-use agentflow_lead::{ParseError, Submission, Violation};
+use agentflow_lead::Submission;
 use agentflow_signature::{Inbound, Verified};
 use bytes::Bytes;
 use http::HeaderMap;
 
+pub use self::refusal::Refusal;
 use crate::announce;
 use crate::clock::Clock;
 use crate::directory::{LiveEndpoint, sha256};
@@ -25,7 +28,7 @@ use crate::record::{
     DecisionRecord, InboundLogRow, InboundStatus, Lead, LeadState, Settings, StoredSubmission,
 };
 use crate::store::{Accept, Accepted, Basis, LeadWrite, Seen, SeenQuery, Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Seldom};
 
 /// A request for a known endpoint, its body within the limit.
 pub struct InboundRequest<'a> {
@@ -46,53 +49,6 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
-/// Why a request was refused, and what to do about it.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The stable code.
-    pub reason: Reason,
-    /// One or two sentences for whoever runs the sender.
-    pub detail: String,
-    /// Each field at fault, for [`Reason::ValidationFailed`].
-    pub violations: Vec<Violation>,
-    /// When to try again, where that helps.
-    pub retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    /// A refusal without fields or a time.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), violations: Vec::new(), retry_after: None }
-    }
-
-    fn later(reason: Reason, detail: impl Into<String>, after: Duration) -> Self {
-        Self { retry_after: Some(after), ..Self::new(reason, detail) }
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "a lead could not be stored");
-        let detail = "The lead could not be stored and was not accepted. Send it again.";
-        Self::later(Reason::StoreUnavailable, detail, Duration::from_secs(1))
-    }
-}
-
-impl From<ParseError> for Refusal {
-    fn from(error: ParseError) -> Self {
-        match error {
-            ParseError::Invalid(violations) => Self {
-                violations,
-                ..Self::new(
-                    Reason::ValidationFailed,
-                    "Fields are missing or wrong; see `errors` for each of them.",
-                )
-            },
-            malformed => Self::new(Reason::MalformedJson, malformed.to_string()),
-        }
-    }
-}
-
 /// Receives leads.
 pub struct Intake {
     store: Arc<dyn Store>,
@@ -102,6 +58,7 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     rate: Option<RateLimiter<WorkspaceId>>,
     explainer: Explainer,
+    not_stored: Seldom,
     /// Submissions that join a lead take turns, by email, so that a crowd with one email does not plan in vain.
     turns: [tokio::sync::Mutex<()>; 64],
 }
@@ -130,6 +87,7 @@ impl Intake {
             metrics,
             rate,
             explainer,
+            not_stored: Seldom::default(),
             turns: std::array::from_fn(|_| Default::default()),
         }
     }
@@ -165,6 +123,15 @@ impl Intake {
     /// Logs a refusal; the edge does so for what it refuses before a body is here.
     pub fn log_refusal(&self, endpoint: &LiveEndpoint, reason: Reason, remote: IpAddr, body_bytes: usize) {
         self.store.log(self.refusal(endpoint, reason, remote, body_bytes));
+    }
+
+    /// Says that leads cannot be stored, unless the store says so itself.
+    fn tell(&self, error: &StoreError) {
+        if !matches!(error, StoreError::DiskFull | StoreError::Stopped(_))
+            && let Some(passed_over) = self.not_stored.due(self.clock.now())
+        {
+            tracing::warn!(%error, passed_over, "a lead could not be stored");
+        }
     }
 
     /// Counts a refusal and makes its row.
@@ -230,7 +197,7 @@ impl Intake {
         request_id: &RequestIdentity,
         refusal: Refusal,
     ) -> Result<Receipt, Refusal> {
-        let seen = self.store.seen(request_id.query(endpoint)).await?;
+        let seen = self.store.seen(request_id.query(endpoint)).await.inspect_err(|error| self.tell(error))?;
         match seen {
             Seen::No => Err(refusal),
             Seen::KeyReused => Err(key_reused()),
@@ -288,7 +255,7 @@ impl Intake {
                 write,
                 log,
             };
-            match self.store.accept(accept).await? {
+            match self.store.accept(accept).await.inspect_err(|error| self.tell(error))? {
                 Accepted::Stored(deliveries) => {
                     self.metrics.inbound(InboundStatus::Received);
                     if let Some(event_type) = event_type {

@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentflow_events::Moment;
 use tokio::net::TcpListener;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
-use crate::clock::Clock;
+use crate::clock::{Clock, Step, Steps};
 use crate::config::Config;
 use crate::dashboard::{self, Dashboard};
 use crate::deliver::{Deliver, DeliverError};
@@ -199,15 +200,43 @@ impl Server {
     }
 }
 
+async fn mend_due_times(store: &dyn Store, now: Moment) {
+    match store.mend_due_times(now).await {
+        Ok(0) => {}
+        Ok(deliveries) => {
+            tracing::warn!(
+                deliveries,
+                "a clock was ahead: retries due later than any schedule asks for are due now"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "the due times could not be looked through"),
+    }
+}
+
 /// Tends the store in small steps, so that nothing else waits long for one.
 async fn upkeep(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) {
     let mut ticks = interval(Server::UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut steps, begun) = (Steps::new(), Instant::now());
+    // A clock may have been ahead before this start; while the server runs, the delivery stage sees to it.
+    mend_due_times(&*store, clock.now()).await;
     loop {
         ticks.tick().await;
         tell_uses(&directory).await;
+        match steps.look(clock.now(), begun.elapsed()) {
+            Some(Step::Forward(by)) => tracing::warn!(
+                seconds = by.as_secs(),
+                "the system's clock was set forward, or the machine slept: what is old by it is kept for another day"
+            ),
+            Some(Step::Back(by)) => tracing::warn!(
+                seconds = by.as_secs(),
+                "the system's clock was set back: retries that were due wait for at most as long as their schedule says"
+            ),
+            None => {}
+        }
         loop {
-            match store.upkeep(clock.now(), Server::REJECTED_LOG_KEPT).await {
+            let now = steps.trusted(clock.now());
+            match store.upkeep(now, Server::REJECTED_LOG_KEPT).await {
                 Ok(true) => tokio::task::yield_now().await,
                 Ok(false) => break,
                 Err(error) => {

@@ -6,8 +6,10 @@
 use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use agentflow_events::EventType;
+use agentflow_events::{EventType, Moment};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +21,33 @@ use tracing_subscriber::EnvFilter;
 
 use crate::reason::Reason;
 use crate::record::InboundStatus;
+
+/// Keeps a line of the log that every request would repeat to one in ten seconds.
+#[derive(Default)]
+pub struct Seldom(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    last: Option<Moment>,
+    passed_over: u64,
+}
+
+impl Seldom {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    /// Whether to write the line now, and how many were passed over since the last one.
+    pub fn due(&self, now: Moment) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back says nothing of how long ago the last line was.
+        let is_due = told.last.is_none_or(|last| now < last || now.since(last) >= Self::EVERY);
+        if !is_due {
+            told.passed_over += 1;
+            return None;
+        }
+        told.last = Some(now);
+        Some(std::mem::take(&mut told.passed_over))
+    }
+}
 
 type Labels = [(&'static str, &'static str); 1];
 type RequestLabels = [(&'static str, &'static str); 2];

@@ -181,7 +181,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "a request to the API could not be answered");
         match error {
-            StoreError::Backend(_) => Problem::internal(),
+            StoreError::Backend(_) | StoreError::Unusable(_) => Problem::internal(),
             error => Problem::new(Reason::StoreUnavailable, error.to_string()),
         }
     }

@@ -27,6 +27,9 @@ const READ_ANYWAY: Duration = Duration::from_secs(15);
 /// How long to wait after the store refused a claim or a reading.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
+/// A clock that was set back by more than this has made every remembered moment doubtful; less is its ordinary mending.
+pub(super) const SET_BACK: Duration = Duration::from_secs(1);
+
 /// Deliveries held for each attempt that may be in flight, over all lanes.
 const HELD_PER_SLOT: usize = 16;
 
@@ -381,5 +384,35 @@ impl Scheduler {
             (self.read_due_at, self.reading_due) = (None, true);
             actions.push(Action::ReadDue);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_keep_the_store_from_being_asked() {
+        let ahead = Moment::from_unix_millis(1_700_000_000_000).plus(YEARS);
+        let one = DestinationId::from_bytes([1; 16]);
+        let mut scheduler = Scheduler::new(Concurrency { per_destination: 4, overall: 4 });
+        let act = |scheduler: &mut Scheduler, now| {
+            let mut actions = Vec::new();
+            scheduler.act(now, &mut actions);
+            actions
+        };
+        assert!(matches!(act(&mut scheduler, ahead)[..], [Action::ReadDestinations]));
+        let settings = LaneSettings { enabled: true, max_in_flight: None, per_second: None };
+        scheduler.destinations(Some(&[(one, settings)]), ahead);
+        assert!(matches!(act(&mut scheduler, ahead)[..], [Action::ReadDue]));
+        scheduler.due(Some(vec![(one, ahead.plus(Duration::from_secs(300)))]), ahead);
+        assert!(act(&mut scheduler, ahead).is_empty());
+
+        let back = ahead.minus(YEARS);
+        assert!(matches!(act(&mut scheduler, back)[..], [Action::ReadDue]));
+        scheduler.due(Some(vec![(one, back)]), back);
+        assert!(matches!(act(&mut scheduler, back)[..], [Action::Claim { .. }]));
     }
 }

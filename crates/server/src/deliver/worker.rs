@@ -16,7 +16,7 @@ use super::lane::{Claim, LaneSettings};
 use super::message::{AGENT, Message};
 use super::report;
 use super::schedule::{DISABLE_AFTER, after_failure, retry_after};
-use super::scheduler::{Action, Concurrency, Scheduler};
+use super::scheduler::{Action, Concurrency, SET_BACK, Scheduler};
 use super::slot::{self, Slot, caught};
 use super::{AddressPolicy, Target, TargetError};
 use crate::clock::Clock;
@@ -25,7 +25,7 @@ use crate::directory::{Directory, LiveWorkspace};
 use crate::id::{self, DestinationId};
 use crate::record::{Attempt, AttemptOutcome, Destination, DueDelivery, EventRow, FinishedAttempt};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Seldom};
 
 /// How long a response's body is read after its head. The slot waits for it: a destination that never ends its responses
 /// costs a connection each time.
@@ -57,6 +57,9 @@ pub(super) struct Worker {
     tasks: TaskTracker,
     stopping: CancellationToken,
     runtime: tokio::runtime::Handle,
+    /// Lines of the log that a store in need would repeat for every destination and attempt.
+    refused: Seldom,
+    not_recorded: Seldom,
 }
 
 struct State {
@@ -65,6 +68,8 @@ struct State {
     actions: Vec<Action>,
     /// When the timer looks at the scheduler next.
     timer: Option<Moment>,
+    /// The time at the last step.
+    seen: Moment,
 }
 
 impl Worker {
@@ -87,12 +92,15 @@ impl Worker {
                 scheduler: Scheduler::new(concurrency),
                 actions: Vec::new(),
                 timer: Some(Moment::MIN),
+                seen: Moment::MIN,
             }),
             targets: RwLock::default(),
             sooner: Notify::new(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             runtime: tokio::runtime::Handle::current(),
+            refused: Seldom::default(),
+            not_recorded: Seldom::default(),
         });
         worker.spawn(Arc::clone(&worker).keep_time());
         Ok(worker)
@@ -128,7 +136,10 @@ impl Worker {
     fn step(self: &Arc<Self>, event: impl FnOnce(&mut Scheduler, Moment)) {
         let now = self.clock.now();
         let mut state = self.state();
-        let State { scheduler, actions, timer } = &mut *state;
+        let State { scheduler, actions, timer, seen } = &mut *state;
+        if now.plus(SET_BACK) < std::mem::replace(seen, now) {
+            self.spawn(Arc::clone(self).mend());
+        }
         event(scheduler, now);
         scheduler.act(now, actions);
         // Under the lock, so that a release reaches the store before a claim that has to see it.
@@ -175,6 +186,21 @@ impl Worker {
         }
     }
 
+    /// The clock was set back: what is due by it in years is due now.
+    async fn mend(self: Arc<Self>) {
+        let mended = self.store.mend_due_times(self.clock.now()).await;
+        match self.or_refused(mended, "the due times could not be looked through") {
+            None | Some(0) => {}
+            Some(deliveries) => {
+                tracing::warn!(
+                    deliveries,
+                    "a clock was ahead: retries due later than any schedule asks for are due now"
+                );
+                self.wake();
+            }
+        }
+    }
+
     async fn claim(self: Arc<Self>, destination: DestinationId, claim: Claim, limit: usize) {
         let now = self.clock.now();
         let claimed = self
@@ -214,7 +240,12 @@ impl Worker {
     }
 
     fn or_refused<T>(&self, answer: Result<T, StoreError>, what: &str) -> Option<T> {
-        answer.inspect_err(|error| tracing::warn!(%error, "{what}")).ok()
+        let tell = |error: &StoreError| {
+            if let Some(passed_over) = self.refused.due(self.clock.now()) {
+                tracing::warn!(%error, passed_over, "{what}");
+            }
+        };
+        answer.inspect_err(tell).ok()
     }
 
     /// Makes an attempt. One that panics is recorded as a failure, so that its delivery ends like any other; its slot and its
@@ -343,13 +374,16 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            tracing::warn!(%error, delivery = %delivery.id, tries, "an attempt could not be recorded yet");
+            // A store without room refuses every attempt that ends meanwhile, again and again.
+            if let Some(passed_over) = self.not_recorded.due(self.clock.now()) {
+                tracing::warn!(%error, delivery = %delivery.id, tries, passed_over, "an attempt could not be recorded yet");
+            }
             let hopeless = match error {
                 StoreError::Stopped(_) => true,
                 StoreError::Overloaded | StoreError::DiskFull => {
                     self.stopping.is_cancelled() && tries >= RECORD_TRIES
                 }
-                StoreError::Backend(_) => tries >= RECORD_TRIES,
+                StoreError::Backend(_) | StoreError::Unusable(_) => tries >= RECORD_TRIES,
             };
             if hopeless {
                 break;

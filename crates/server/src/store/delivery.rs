@@ -72,6 +72,17 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// Nothing was recorded; the claim stands.
     async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError>;
 
+    /// Makes due now what is due later than its workspace's schedule can have meant: its moment was set by a clock that was
+    /// ahead. Answers how many. Called at the start and after the clock was set back; a store without such moments of its
+    /// own does nothing.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn mend_due_times(&self, now: Moment) -> Result<u64, StoreError> {
+        let _ = now;
+        Ok(0)
+    }
+
     /// Makes deliveries due at once with the schedule begun anew, whatever their state (pending ones too), except those
     /// whose destination was deleted. Answers their number. They are not claimed. `audit`: who did it, written in the same
     /// transaction unless there was nothing to send; of a filter, its subject becomes the number. Absent: count only.

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// The store has failed or is closed; see [`Store::failed`].
     #[error("the store has stopped: {0}")]
     Stopped(String),
+    /// What is there cannot be opened: of another program, of a newer version, in use, or broken. The caller names the path.
+    #[error("{0}")]
+    Unusable(String),
     /// The backend refused one operation.
     #[error("the store could not do it: {0}")]
     Backend(String),

@@ -1,10 +1,12 @@
 //! Accepting a request and deciding a lead, inside the writer's transaction.
 
+use std::time::Duration;
+
 use agentflow_events::{LeadId, Moment};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::job::Tx;
 use super::rows::{self, blob};
-use super::writer::Tx;
 use crate::directory::sha256;
 use crate::id::{DeliveryId, DestinationId, mint};
 use crate::record::{AuditRow, DueDelivery, EventRow, InboundStatus};
@@ -18,21 +20,24 @@ fn body_key(endpoint: &[u8], digest: &[u8; 32]) -> [u8; 32] {
 /// Looks for an earlier acceptance: body first, then key.
 pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen> {
     let key = body_key(blob(&query.endpoint_id), &query.body_digest);
-    let forgotten = query.now.minus(query.duplicate_window).unix_millis();
+    // A moment that far ahead was set by a clock that was wrong; without an end it would count for years.
+    let window =
+        |length: Duration| (query.now.minus(length).unix_millis(), query.now.plus(length).unix_millis());
+    let (after, upto) = window(query.duplicate_window);
     let body = sql
-        .prepare_cached("SELECT lead FROM bodies WHERE digest = ? AND at > ?")?
-        .query_row(params![key, forgotten], |row| rows::id(row, "lead"))
+        .prepare_cached("SELECT lead FROM bodies WHERE digest = ? AND at > ? AND at <= ?")?
+        .query_row(params![key, after, upto], |row| rows::id(row, "lead"))
         .optional()?;
     if let Some(lead) = body {
         return Ok(Seen::Duplicate(lead));
     }
     let Some(name) = &query.idempotency_key else { return Ok(Seen::No) };
-    let forgotten = query.now.minus(Accept::IDEMPOTENCY_KEY_KEPT).unix_millis();
+    let (after, upto) = window(Accept::IDEMPOTENCY_KEY_KEPT);
     let known: Option<([u8; 32], LeadId)> = sql
         .prepare_cached(
-            "SELECT digest, lead FROM idempotency_keys WHERE workspace = ? AND key = ? AND at > ?",
+            "SELECT digest, lead FROM idempotency_keys WHERE workspace = ? AND key = ? AND at > ? AND at <= ?",
         )?
-        .query_row(params![blob(&query.workspace_id), name, forgotten], |row| {
+        .query_row(params![blob(&query.workspace_id), name, after, upto], |row| {
             Ok((row.get("digest")?, rows::id(row, "lead")?))
         })
         .optional()?;

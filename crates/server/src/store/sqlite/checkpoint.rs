@@ -12,11 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
-/// How often the log is looked at.
-const EVERY: Duration = Duration::from_millis(250);
-/// Pages that wait in the log before they are moved: those that change often are then moved once, not each time.
-const WAITING_MIN: u32 = 4_096;
-/// Pages in a log, 64 MiB, that has grown behind a writer that never pauses: the writer itself begins it anew.
+/// Pages in a log, 64 MiB, that has grown behind a writer that never pauses.
 const LOG_MAX: u32 = 16_384;
 /// Pages that the writer may have to move when it begins the log anew.
 const LEFT_TO_WRITER: u32 = 512;
@@ -24,6 +20,23 @@ const LEFT_TO_WRITER: u32 = 512;
 const PASSES_MAX: usize = 5;
 /// What is kept of the log's file when it begins anew.
 pub(super) const LOG_BYTES_KEPT: u32 = 2 * LOG_MAX * 4_096;
+
+/// When the log is moved.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How often the log is looked at.
+    pub every: Duration,
+    /// Pages that wait in the log before they are moved: those that change often are then moved once, not each time.
+    pub waiting_min: u32,
+    /// Pages in a log that has grown too long: the writer itself begins it anew.
+    pub log_max: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { every: Duration::from_millis(250), waiting_min: 4_096, log_max: LOG_MAX }
+    }
+}
 
 /// What the checkpoint thread and the writer tell each other.
 #[derive(Clone)]
@@ -49,35 +62,52 @@ impl Log {
 
 /// The thread; its drop waits for it, so that the file is free for whoever opens it next.
 pub(super) struct Checkpoints {
-    /// Taken to end the thread.
-    running: Option<(SyncSender<()>, JoinHandle<()>)>,
+    /// Taken to end the thread. What is sent is dropped once the log was looked at.
+    running: Option<(SyncSender<SyncSender<()>>, JoinHandle<()>)>,
 }
 
 impl Checkpoints {
-    pub(super) fn start(connection: Connection, signals: Signals) -> std::io::Result<Self> {
-        let (stop, stopped) = sync_channel(0);
+    pub(super) fn start(connection: Connection, pace: Pace, signals: Signals) -> std::io::Result<Self> {
+        let (requests, inbox) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
-            .spawn(move || run(&connection, &stopped, &signals))?;
-        Ok(Self { running: Some((stop, thread)) })
+            .spawn(move || run(&connection, pace, &inbox, &signals))?;
+        Ok(Self { running: Some((requests, thread)) })
+    }
+
+    /// Lets the thread look at the log now, and waits until it has.
+    #[cfg(any(test, feature = "suite"))]
+    pub(super) fn look(&self) {
+        let (done, seen) = sync_channel(0);
+        if let Some((requests, _)) = &self.running
+            && requests.send(done).is_ok()
+        {
+            // Its end is the answer.
+            let _ = seen.recv();
+        }
     }
 }
 
 impl Drop for Checkpoints {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
-            drop(stop);
+        if let Some((requests, thread)) = self.running.take() {
+            drop(requests);
             // One that panicked has said so itself.
             let _ = thread.join();
         }
     }
 }
 
-/// Runs until the other end of `stop` is dropped. A failed sync fails the store: nobody may believe that the log is in the
+/// Runs until the other end of `inbox` is dropped. A failed sync fails the store: nobody may believe that the log is in the
 /// main file.
-fn run(connection: &Connection, stop: &Receiver<()>, signals: &Signals) {
-    while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        match look(connection) {
+fn run(connection: &Connection, pace: Pace, inbox: &Receiver<SyncSender<()>>, signals: &Signals) {
+    loop {
+        let _asked = match inbox.recv_timeout(pace.every) {
+            Ok(asked) => Some(asked),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match look(connection, pace) {
             Ok(restart) => {
                 if restart {
                     signals.restart.store(true, Ordering::Release);
@@ -92,12 +122,12 @@ fn run(connection: &Connection, stop: &Receiver<()>, signals: &Signals) {
 }
 
 /// Moves what waits, if it is worth it. Answers whether the log has to begin anew.
-fn look(connection: &Connection) -> Result<bool, String> {
-    if checkpoint(connection, "NOOP")?.waiting() < WAITING_MIN {
+fn look(connection: &Connection, pace: Pace) -> Result<bool, String> {
+    if checkpoint(connection, "NOOP")?.waiting() < pace.waiting_min {
         return Ok(false);
     }
     let mut log = checkpoint(connection, "PASSIVE")?;
-    if log.pages < LOG_MAX {
+    if log.pages < pace.log_max {
         return Ok(false);
     }
     // A pass does not move what is written meanwhile; the next one is shorter.
@@ -108,7 +138,7 @@ fn look(connection: &Connection) -> Result<bool, String> {
         log = checkpoint(connection, "PASSIVE")?;
     }
     // Moved to its end, it begins anew by itself.
-    Ok(log.pages >= LOG_MAX)
+    Ok(log.pages >= pace.log_max)
 }
 
 /// One checkpoint; a busy database is no failure.

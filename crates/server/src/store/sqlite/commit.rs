@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::checkpoint::{Signals, checkpoint};
+use super::job::{Cache, Claims, Job, Message, Tx};
 use super::log::LogBuffer;
-use super::writer::{Cache, Claims, Job, Message, Tx};
+use super::schema::leave_log;
 use crate::id::DeliveryId;
 use crate::store::StoreError;
 
@@ -39,6 +40,42 @@ pub(super) struct Thread {
     cache: Cache,
     signals: Signals,
     rejected_since_prune: usize,
+    full: FullDisk,
+}
+
+/// Tells of a full disk, seldom: every refused write would repeat it.
+#[derive(Default)]
+struct FullDisk {
+    is_full: bool,
+    told: Option<Instant>,
+    refused: usize,
+}
+
+impl FullDisk {
+    const TELL_EVERY: Duration = Duration::from_secs(60);
+
+    /// Answers whether it was told.
+    fn refuse(&mut self, writes: usize) -> bool {
+        self.is_full = true;
+        self.refused += writes;
+        let tells = self.told.is_none_or(|told| told.elapsed() >= Self::TELL_EVERY);
+        if tells {
+            let refused = std::mem::take(&mut self.refused);
+            tracing::error!(
+                refused,
+                "the disk of the data folder is full: leads are answered 503 until there is room"
+            );
+            self.told = Some(Instant::now());
+        }
+        tells
+    }
+
+    fn commit(&mut self) {
+        // Only what was told is taken back: on the brink, small writes succeed between large ones that fail.
+        if std::mem::take(&mut self.is_full) && std::mem::take(&mut self.refused) == 0 {
+            tracing::info!("the disk of the data folder has room again");
+        }
+    }
 }
 
 /// Why a batch was not committed.
@@ -69,6 +106,7 @@ impl Thread {
             cache: Cache::default(),
             signals,
             rejected_since_prune: 0,
+            full: FullDisk::default(),
         }
     }
 
@@ -98,6 +136,7 @@ impl Thread {
                 if let Some(done) = closing.take() {
                     if let Err(reason) = checkpoint(&self.connection, "TRUNCATE") {
                         tracing::error!(reason, "the write-ahead log stays for the next start");
+                        self.leave_log();
                     }
                     return Some(done);
                 }
@@ -134,6 +173,7 @@ impl Thread {
         }
         match outcome {
             Ok(()) => {
+                self.full.commit();
                 if prune {
                     self.rejected_since_prune = 0;
                 }
@@ -153,6 +193,10 @@ impl Thread {
                 true
             }
             Err(BatchError::Full | BatchError::Operation) => {
+                if self.full.refuse(jobs.len()) {
+                    // The log may be what fills it, and begins anew once it is moved.
+                    self.signals.restart.store(true, Ordering::Release);
+                }
                 jobs.into_iter().for_each(|job| job.answer(Err(StoreError::DiskFull)));
                 true
             }
@@ -240,6 +284,13 @@ impl Thread {
         run("COMMIT")
     }
 
+    /// The connection's last words would be a checkpoint, which believes a log whose sync failed.
+    fn leave_log(&self) {
+        if let Err(error) = leave_log(&self.connection) {
+            tracing::error!(%error, "the write-ahead log of a failed store cannot be left as it is");
+        }
+    }
+
     /// Answers everybody that the store has stopped, until it is closed or nobody is left to ask.
     fn refuse_forever(
         self,
@@ -247,6 +298,7 @@ impl Thread {
         closing: Option<oneshot::Sender<()>>,
     ) -> Option<oneshot::Sender<()>> {
         let reason = self.signals.fail.borrow().clone().unwrap_or_default();
+        self.leave_log();
         drop(self.connection);
         if closing.is_some() {
             return closing;

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::SqliteStore;
+use super::{Pace, SqliteStore};
 use crate::id::mint;
 use crate::record::AuditRow;
 use crate::store::{AdminStore, Store, StoreError};
@@ -44,7 +44,7 @@ fn audit(workspace_id: WorkspaceId, action: &str, subject_bytes: usize) -> Audit
 
 fn refusal(path: &Path) -> String {
     match SqliteStore::open(path) {
-        Err(StoreError::Backend(sentence)) => sentence,
+        Err(StoreError::Unusable(sentence)) => sentence,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("{} must not open", path.display()),
     }
@@ -77,7 +77,7 @@ async fn a_full_disk_refuses_the_write_alone_and_goes_on_once_there_is_room() {
         let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         connection.pragma_update(None, "max_page_count", pages + 8)
     };
-    let store = SqliteStore::open_with(&folder.path(), limit).expect("a new store opens");
+    let store = SqliteStore::open_with(&folder.path(), Pace::default(), limit).expect("a new store opens");
     let workspace = mint(now());
     store.audit(audit(workspace, "small", 10)).await.expect("there is room");
     let answer = store.audit(audit(workspace, "large", 1_000_000)).await;
@@ -85,7 +85,7 @@ async fn a_full_disk_refuses_the_write_alone_and_goes_on_once_there_is_room() {
     assert_eq!(store.audit_rows(workspace, 10).await.expect("readable").len(), 1);
     store.audit(audit(workspace, "small again", 10)).await.expect("a small one still fits");
 
-    let room = |tx: &mut super::writer::Tx<'_>| tx.sql.pragma_update(None, "max_page_count", 100_000);
+    let room = |tx: &mut super::job::Tx<'_>| tx.sql.pragma_update(None, "max_page_count", 100_000);
     store.writer.write(room).await.expect("the limit is raised");
     store.audit(audit(workspace, "large", 1_000_000)).await.expect("there is room now");
     store.close().await;
@@ -105,6 +105,27 @@ async fn a_second_server_on_the_same_file_is_refused() {
     store.check_writable().await.expect("the first one goes on");
     store.close().await;
     SqliteStore::open(&folder.path()).expect("the lock is free");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_second_server_is_refused_though_the_lock_file_was_deleted() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(&folder.path()).expect("a new store opens");
+    std::fs::remove_file(super::lock::beside(&folder.path(), ".lock")).expect("the lock file is there");
+    let sentence = refusal(&folder.path());
+    assert!(sentence.contains("in use by another server"), "{sentence}");
+    store.check_writable().await.expect("the first one goes on");
+    store.close().await;
+    SqliteStore::open(&folder.path()).expect("the lock is free");
+}
+
+#[test]
+fn the_caller_names_the_path_of_a_database_that_does_not_open_once() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path()).expect("a folder in its place");
+    let sentence = refusal(&folder.path());
+    assert!(!sentence.contains("agentflow.db"), "{sentence}");
 }
 
 #[test]
@@ -154,7 +175,8 @@ fn fail_commits(connection: &Connection) -> rusqlite::Result<()> {
 #[tokio::test]
 async fn a_failing_commit_stops_the_store_for_good() {
     let folder = Folder::new();
-    let store = SqliteStore::open_with(&folder.path(), fail_commits).expect("a new store opens");
+    let store =
+        SqliteStore::open_with(&folder.path(), Pace::default(), fail_commits).expect("a new store opens");
     let workspace = mint(now());
     store.audit(audit(workspace, "before", 1)).await.expect("writable");
     let answer = store.audit(audit(workspace, "fault", 1)).await;
@@ -177,7 +199,8 @@ async fn a_failing_commit_stops_the_store_for_good() {
 async fn a_store_that_cannot_be_written_any_more_stops() {
     let folder = Folder::new();
     let read_only = |connection: &Connection| connection.pragma_update(None, "query_only", true);
-    let store = SqliteStore::open_with(&folder.path(), read_only).expect("a new store opens");
+    let store =
+        SqliteStore::open_with(&folder.path(), Pace::default(), read_only).expect("a new store opens");
     assert!(matches!(store.check_writable().await, Err(StoreError::Stopped(_))));
     assert!(store.failed().await.contains("could not be written"));
 }
@@ -197,7 +220,8 @@ async fn a_writer_that_dies_stops_the_store() {
 async fn another_program_that_locks_the_file_is_not_a_full_disk() {
     let folder = Folder::new();
     let impatient = |connection: &Connection| connection.busy_timeout(Duration::ZERO);
-    let store = SqliteStore::open_with(&folder.path(), impatient).expect("a new store opens");
+    let store =
+        SqliteStore::open_with(&folder.path(), Pace::default(), impatient).expect("a new store opens");
     let other = Connection::open(folder.path()).expect("a second connection");
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
     let answer = store.check_writable().await;
@@ -221,7 +245,7 @@ async fn what_is_written_together_is_all_on_the_disk() {
     // As a crash would leave it: the write-ahead log is not moved into the file.
     let copy = Folder::new();
     for suffix in ["", "-wal"] {
-        std::fs::copy(super::beside(&folder.path(), suffix), super::beside(&copy.path(), suffix))
+        std::fs::copy(super::lock::beside(&folder.path(), suffix), super::lock::beside(&copy.path(), suffix))
             .expect("copied");
     }
     let copied = SqliteStore::open(&copy.path()).expect("a copy opens");

@@ -10,6 +10,8 @@ mod admin;
 mod attempts;
 mod checkpoint;
 mod commit;
+mod job;
+mod lock;
 mod log;
 mod operational;
 mod overview;
@@ -26,17 +28,18 @@ mod upkeep;
 mod withdraw;
 mod writer;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+pub use self::checkpoint::Pace;
 use self::checkpoint::{Checkpoints, Signals};
+use self::job::Claims;
+use self::lock::Lock;
 use self::log::LogBuffer;
 use self::readers::Readers;
-use self::writer::{Claims, Writer};
+use self::writer::Writer;
 use super::StoreError;
 
 /// A store in one SQLite file.
@@ -50,30 +53,53 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens or creates the file, brings its schema up to date and takes its lock, `<path>.lock`.
+    /// Opens or creates the file, brings its schema up to date and takes its locks: of `<path>.lock`, and on Linux of the
+    /// file itself, which holds where somebody deletes the former.
     ///
     /// # Errors
     /// Another process holds the lock; the file cannot be opened, is no database of this server, or of a newer one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, |_| Ok(()))
+        Self::start(path, Pace::default(), |_| Ok(()))
     }
 
-    /// As [`open`](Self::open), with a last touch to the writing connection; tests limit its pages.
-    fn open_with(
+    /// As [`open`](Self::open), at another pace and with a last touch to the writing connection: for trials of what the
+    /// store bears.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(any(test, feature = "suite"))]
+    pub fn open_with(
         path: &Path,
+        pace: Pace,
+        touch: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, StoreError> {
+        Self::start(path, pace, touch)
+    }
+
+    /// Looks now whether the log is worth moving, and returns when it was moved: for trials.
+    #[cfg(any(test, feature = "suite"))]
+    pub fn tend_log(&self) {
+        if let Some(checkpoints) = &*self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner) {
+            checkpoints.look();
+        }
+    }
+
+    fn start(
+        path: &Path,
+        pace: Pace,
         touch: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, StoreError> {
         let backend = |error: rusqlite::Error| StoreError::Backend(error.to_string());
         let threads =
             |error: std::io::Error| StoreError::Backend(format!("no thread for the store: {error}"));
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         let connection = schema::open_writer(path)?;
         touch(&connection).map_err(backend)?;
 
         let (fail, _) = watch::channel(None);
         let signals = Signals { restart: Arc::default(), fail: Arc::new(fail) };
         let checkpointer = schema::open_checkpointer(path).map_err(backend)?;
-        let checkpoints = Checkpoints::start(checkpointer, signals.clone()).map_err(threads)?;
+        let checkpoints = Checkpoints::start(checkpointer, pace, signals.clone()).map_err(threads)?;
 
         let failed = signals.fail.subscribe();
         let (claims, log) = (Claims::default(), Arc::new(LogBuffer::default()));
@@ -97,32 +123,8 @@ impl SqliteStore {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let lock_path = beside(path, ".lock");
-    let failed = |error: &std::io::Error| StoreError::Backend(format!("{}: {error}", lock_path.display()));
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&lock_path)
-        .map_err(|error| failed(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Backend(format!(
-            "{} is in use by another server; stop that one first, or use another data folder",
-            path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(failed(&error)),
-    }
-}
-
+#[cfg(test)]
+mod clocks;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The delivery queue, inside the writer's transaction.
 
+use std::time::Duration;
+
 use agentflow_events::{Moment, WorkspaceId};
 use bytes::Bytes;
 use rusqlite::types::Value;
@@ -7,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::accept;
 use super::attempts;
+use super::job::Tx;
 use super::operational::tell;
 use super::query::{Conditions, delivery_conditions};
 use super::rows::{self, blob, to_json};
-use super::writer::Tx;
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{
     AttemptOutcome, AuditRow, DeliveryState, Destination, DestinationChange, DisabledReason, DueDelivery,
@@ -32,6 +34,8 @@ const DUE: &str = "SELECT deliveries.id AS id, deliveries.workspace AS workspace
           ORDER BY before.seq DESC LIMIT 1) AS earlier
      FROM deliveries JOIN events ON events.seq = deliveries.event
      WHERE deliveries.destination = ?1 AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?2";
+/// Longest wait that a receiver may ask for.
+const RETRY_AFTER_MAX_SECONDS: u64 = 86_400;
 
 /// Claims what is due at a destination, oldest due first.
 pub(super) fn claim_due(
@@ -163,6 +167,22 @@ pub(super) fn next_due(tx: &mut Tx<'_>) -> rusqlite::Result<Vec<(DestinationId, 
         }
     }
     Ok(next)
+}
+
+/// Makes due now what no schedule can have put so far ahead. Answers how many.
+pub(super) fn mend_due_times(sql: &Connection, now: Moment) -> rusqlite::Result<u64> {
+    let mut mended = 0;
+    for workspace in super::admin::workspaces(sql)? {
+        let longest = workspace.settings.retry_schedule_seconds.iter().copied().max().unwrap_or(0);
+        // What a receiver may ask for is longer than the default schedule's waits; jitter lengthens both.
+        let longest = Duration::from_secs(u64::from(longest).max(RETRY_AFTER_MAX_SECONDS));
+        mended += sql.execute(
+            "UPDATE deliveries SET next_attempt_at = ?1
+             WHERE state = 0 AND workspace = ?2 AND next_attempt_at > ?3 AND destination IN (SELECT id FROM destinations)",
+            params![now.unix_millis(), blob(&workspace.id), now.plus(longest).plus(longest / 2).unix_millis()],
+        )?;
+    }
+    Ok(mended as u64)
 }
 
 /// Records an attempt. Answers what that told of the destination.

@@ -1,11 +1,9 @@
 //! Opening the file: pragmas, the schema's version, migrations.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::checkpoint::LOG_BYTES_KEPT;
 use crate::store::StoreError;
@@ -26,9 +24,6 @@ const APPLICATION_ID: i32 = 0x4167_466c;
 
 /// Opens the one writing connection, creates or migrates the schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    // Readable by its owner only, whatever the folder is; SQLite gives the log beside it the same mode. What is wrong with the
-    // path is told by the opening.
-    let _made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut connection = Connection::open(path).map_err(|error| unusable(path, &error))?;
     let version = check(&connection, path)?;
     prepare(&mut connection).map_err(|error| unusable(path, &error))?;
@@ -76,12 +71,11 @@ fn check(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if application != APPLICATION_ID && (application != 0 || tables != 0) {
-        return Err(StoreError::Backend(format!("{} is a database of another program", path.display())));
+        return Err(StoreError::Unusable("this is a database of another program".to_owned()));
     }
     if version > MIGRATIONS.len() {
-        return Err(StoreError::Backend(format!(
-            "{} was written by a newer version of the server (schema {version}, this one knows {}); start that one",
-            path.display(),
+        return Err(StoreError::Unusable(format!(
+            "this was written by a newer version of the server (schema {version}, this one knows {}); start that one",
             MIGRATIONS.len()
         )));
     }
@@ -103,7 +97,18 @@ fn migrate(connection: &Connection, path: &Path, version: usize) -> Result<(), S
 }
 
 fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
-    StoreError::Backend(format!("{} cannot be used as the database: {error}", path.display()))
+    // The shared memory beside the file finds no room.
+    const NO_SHARED_MEMORY: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+    match error.sqlite_error() {
+        Some(code) if code.code == ErrorCode::DiskFull || code.extended_code == NO_SHARED_MEMORY => {
+            StoreError::DiskFull
+        }
+        _ => {
+            // SQLite names the path as well.
+            let sentence = error.to_string().replace(&format!(": {}", path.display()), "");
+            StoreError::Unusable(format!("this cannot be used as the database: {sentence}"))
+        }
+    }
 }
 
 /// Opens a connection that does nothing but checkpoints.
@@ -112,5 +117,12 @@ pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    leave_log(&connection)?;
     Ok(connection)
+}
+
+/// The end of this connection moves nothing, even if it is the last one. After a failed sync nobody knows what the log's pages
+/// are; and in good order the writer has moved them before.
+pub(super) fn leave_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
 }

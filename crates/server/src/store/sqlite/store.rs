@@ -117,6 +117,10 @@ impl DeliveryStore for SqliteStore {
         Ok(told.is_some_and(|told| told.kind == OperationKind::DestinationDisabled))
     }
 
+    async fn mend_due_times(&self, now: Moment) -> Result<u64, StoreError> {
+        self.writer.write(move |tx| queue::mend_due_times(tx.sql, now)).await
+    }
+
     async fn resend(
         &self,
         workspace: WorkspaceId,

@@ -50,7 +50,8 @@ fn full(changed: usize) -> bool {
     changed as i64 >= STEP
 }
 
-/// Bodies past the duplicate window, found by walking the submissions in the order in which they came.
+/// Bodies past the duplicate window, found by walking the submissions in the order in which they came. Those of a clock
+/// that was ahead are passed by: they would hold up the walk for years.
 fn forget_bodies(sql: &Connection, workspace: &Workspace, now: Moment) -> rusqlite::Result<bool> {
     let window = Duration::from_secs(workspace.settings.duplicate_window_seconds.into());
     let limit = now.minus(window).unix_millis();
@@ -62,8 +63,8 @@ fn forget_bodies(sql: &Connection, workspace: &Workspace, now: Moment) -> rusqli
     let upto: Option<i64> = sql.query_row(
         "SELECT max(seq) FROM (SELECT seq FROM submissions WHERE seq > ?1 ORDER BY seq LIMIT ?2)
          WHERE seq < coalesce((SELECT min(seq) FROM (SELECT seq, at FROM submissions WHERE seq > ?1 ORDER BY seq LIMIT ?2)
-                               WHERE at > ?3), 9223372036854775807)",
-        params![walked, STEP, limit],
+                               WHERE at > ?3 AND at <= ?4), 9223372036854775807)",
+        params![walked, STEP, limit, now.plus(window).unix_millis()],
         |row| row.get(0),
     )?;
     let Some(upto) = upto else { return Ok(false) };

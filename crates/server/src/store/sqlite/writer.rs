@@ -4,37 +4,25 @@
 //! run again with a savepoint for each, so that the bad one fails alone. Operations may therefore run twice, and what
 //! they do outside the database is an effect that runs after the commit.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use agentflow_events::WorkspaceId;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoint::Signals;
 use super::commit::{Alarm, Thread};
+use super::job::{Claims, Job, Message, Tx};
+use super::lock::Lock;
 use super::log::LogBuffer;
-use crate::id::DeliveryId;
-use crate::record::{Destination, DueDelivery};
+use crate::record::DueDelivery;
 use crate::store::StoreError;
 
 /// Writes that may wait before further ones are refused.
 const QUEUE_MAX: usize = 4_096;
-
-/// Deliveries that this process holds.
-#[derive(Clone, Default)]
-pub(super) struct Claims(Arc<Mutex<HashSet<DeliveryId>>>);
-
-impl Claims {
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A committed answer on its way to the caller. Where the caller has gone away, nobody would make the attempts that it
 /// claims: dropped unopened, it gives the claims back.
@@ -55,62 +43,6 @@ impl<T> Drop for Parcel<T> {
     }
 }
 
-/// What operations see: the open transaction, and what the writer remembers between them.
-pub(super) struct Tx<'a> {
-    pub(super) sql: &'a Connection,
-    pub(super) cache: &'a mut Cache,
-    pub(super) claims: &'a Claims,
-    /// Claims made and ended in this batch, newest last; applied after the commit.
-    pub(super) claimed: &'a mut HashMap<DeliveryId, bool>,
-}
-
-impl Tx<'_> {
-    pub(super) fn is_claimed(&self, id: &DeliveryId) -> bool {
-        self.claimed.get(id).copied().unwrap_or_else(|| self.claims.lock().contains(id))
-    }
-
-    pub(super) fn claim(&mut self, id: DeliveryId) {
-        self.claimed.insert(id, true);
-    }
-
-    pub(super) fn end_claim(&mut self, id: DeliveryId) {
-        self.claimed.insert(id, false);
-    }
-}
-
-/// Rows that nearly every write needs. All their changes go through the writer; forgotten after a roll back.
-#[derive(Default)]
-pub(super) struct Cache {
-    pub(super) destinations: Option<Vec<Destination>>,
-    pub(super) first_wait_seconds: HashMap<WorkspaceId, u32>,
-    /// Numbers of `attempt_targets` rows by URL and agent.
-    pub(super) attempt_targets: HashMap<(Arc<str>, Arc<str>), i64>,
-}
-
-type Run = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), rusqlite::Error> + Send>;
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-
-/// A write that waits.
-pub(super) struct Job {
-    pub(super) run: Run,
-    answer: Answer,
-}
-
-impl Job {
-    /// Tells the caller, who finds that nothing else holds what it handed in.
-    pub(super) fn answer(self, result: Result<(), StoreError>) {
-        drop(self.run);
-        (self.answer)(result);
-    }
-}
-
-/// What the thread is sent.
-pub(super) enum Message {
-    Job(Job),
-    LogPending,
-    Close(oneshot::Sender<()>),
-}
-
 /// The way to the writer's thread. Its drop waits for the thread, so that the file is free for whoever opens it next.
 pub(super) struct Writer {
     /// Taken when the store is dropped, which ends the thread.
@@ -125,7 +57,7 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(
         connection: Connection,
-        lock: File,
+        lock: Lock,
         claims: Claims,
         log: Arc<LogBuffer>,
         signals: Signals,

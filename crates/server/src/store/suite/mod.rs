@@ -38,12 +38,14 @@ pub mod resends;
 mod same;
 #[doc(hidden)]
 pub mod secrets;
-mod sent;
+#[doc(hidden)]
+pub mod sent;
 #[doc(hidden)]
 pub mod upkeep;
 #[doc(hidden)]
 pub mod withdrawals;
-mod world;
+#[doc(hidden)]
+pub mod world;
 
 pub use world::Outcome;
 

@@ -18,17 +18,22 @@ use crate::store::{Basis, LeadWrite};
 
 /// A submission: by default it brings its lead into review.
 #[derive(Clone)]
-pub(super) struct Sent {
-    pub(super) body: Bytes,
-    pub(super) at: Moment,
-    pub(super) key: Option<String>,
-    pub(super) window: Duration,
-    pub(super) outcome: Option<Outcome>,
+pub struct Sent {
+    /// What was sent.
+    pub body: Bytes,
+    /// When.
+    pub at: Moment,
+    /// Its `Idempotency-Key`.
+    pub key: Option<String>,
+    /// The workspace's duplicate window.
+    pub window: Duration,
+    /// What its lead comes to; absent: it is not scored yet.
+    pub outcome: Option<Outcome>,
 }
 
 impl Sent {
     /// The JSON object given, sent at the start.
-    pub(super) fn body(json: impl Into<String>) -> Self {
+    pub fn body(json: impl Into<String>) -> Self {
         Self {
             body: Bytes::from(json.into()),
             at: START,
@@ -39,46 +44,52 @@ impl Sent {
     }
 
     /// From this address.
-    pub(super) fn from(email: &str) -> Self {
+    pub fn from(email: &str) -> Self {
         Self::saying(email, "We need 40 seats before March.")
     }
 
     /// From this address with this message.
-    pub(super) fn saying(email: &str, message: &str) -> Self {
+    pub fn saying(email: &str, message: &str) -> Self {
         Self::body(format!(r#"{{"name":"Jordan Ellis","email":"{email}","message":"{message}"}}"#))
     }
 
-    pub(super) fn at(self, at: Moment) -> Self {
+    /// Sent then.
+    pub fn at(self, at: Moment) -> Self {
         Self { at, ..self }
     }
 
-    pub(super) fn key(self, key: &str) -> Self {
+    /// Under this key.
+    pub fn key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
     }
 
-    pub(super) fn window(self, seconds: u64) -> Self {
+    /// Asked with a window of so many seconds.
+    pub fn window(self, seconds: u64) -> Self {
         Self { window: Duration::from_secs(seconds), ..self }
     }
 
-    pub(super) fn approved(self) -> Self {
+    /// Its lead is approved at once.
+    pub fn approved(self) -> Self {
         Self { outcome: Some(Outcome::Approved), ..self }
     }
 
-    pub(super) fn rejected(self) -> Self {
+    /// Its lead is rejected at once.
+    pub fn rejected(self) -> Self {
         Self { outcome: Some(Outcome::Rejected), ..self }
     }
 
     /// Stored before it is scored.
-    pub(super) fn unscored(self) -> Self {
+    pub fn unscored(self) -> Self {
         Self { outcome: None, ..self }
     }
 
-    pub(super) fn submission(&self, endpoint_id: EndpointId) -> StoredSubmission {
+    /// The submission as it is kept.
+    pub fn submission(&self, endpoint_id: EndpointId) -> StoredSubmission {
         StoredSubmission { id: mint(self.at), endpoint_id, at: self.at, body: self.body.clone() }
     }
 
     /// The lead as it shall be with this submission, resting on `newest`.
-    pub(super) fn plan(&self, workspace_id: WorkspaceId, newest: Option<&Lead>) -> LeadWrite {
+    pub fn plan(&self, workspace_id: WorkspaceId, newest: Option<&Lead>) -> LeadWrite {
         let details = Submission::parse(&self.body).expect("the case sends a lead within the rules");
         let basis = newest.map_or(Basis::NoLead, |lead| Basis::Newest(lead.id, lead.version));
         let mut lead = match newest {
@@ -113,7 +124,7 @@ impl Sent {
 }
 
 /// The lead as an operator decides it, on the version given.
-pub(super) fn judge(lead: &Lead, approve: bool, operator: OperatorId, at: Moment) -> LeadWrite {
+pub fn judge(lead: &Lead, approve: bool, operator: OperatorId, at: Moment) -> LeadWrite {
     let basis = Basis::Newest(lead.id, lead.version);
     let decision = Decision {
         outcome: if approve { Outcome::Approved } else { Outcome::Rejected },
@@ -141,7 +152,7 @@ fn announce(
 }
 
 /// How every lead of the suite is scored.
-pub(super) fn scored() -> Scored {
+pub fn scored() -> Scored {
     let score = Score::clamped(61);
     Scored {
         qualification: Qualification {

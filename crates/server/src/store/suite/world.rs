@@ -21,60 +21,68 @@ use crate::store::{
 pub type Outcome = Result<(), StoreError>;
 
 /// When every case begins: 2024-11-14T08:44:00Z.
-pub(super) const START: Moment = Moment::from_unix_millis(1_731_573_840_000);
+pub const START: Moment = Moment::from_unix_millis(1_731_573_840_000);
 /// Seconds of an hour.
-pub(super) const HOUR: u64 = 3_600;
+pub const HOUR: u64 = 3_600;
 /// Seconds of a day.
-pub(super) const DAY: u64 = 86_400;
+pub const DAY: u64 = 86_400;
 
 /// So many seconds after the start.
-pub(super) fn after(seconds: u64) -> Moment {
+pub fn after(seconds: u64) -> Moment {
     START.plus(Duration::from_secs(seconds))
 }
 
 /// A founded workspace.
-pub(super) struct World {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) founding: Founding,
+pub struct World {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What it was founded with.
+    pub founding: Founding,
 }
 
 impl World {
     /// A workspace with default settings in a fresh store.
-    pub(super) async fn open(harness: &dyn Harness) -> Result<Self, StoreError> {
+    pub async fn open(harness: &dyn Harness) -> Result<Self, StoreError> {
         Self::with(harness, Settings::default()).await
     }
 
     /// A workspace with these settings in a fresh store.
-    pub(super) async fn with(harness: &dyn Harness, settings: Settings) -> Result<Self, StoreError> {
+    pub async fn with(harness: &dyn Harness, settings: Settings) -> Result<Self, StoreError> {
         Self::in_store(harness.open().await, settings).await
     }
 
     /// Another workspace in the same store.
-    pub(super) async fn neighbour(&self) -> Result<Self, StoreError> {
+    pub async fn neighbour(&self) -> Result<Self, StoreError> {
         Self::in_store(Arc::clone(&self.store), Settings::default()).await
     }
 
-    async fn in_store(store: Arc<dyn Store>, settings: Settings) -> Result<Self, StoreError> {
+    /// A workspace in this store.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn in_store(store: Arc<dyn Store>, settings: Settings) -> Result<Self, StoreError> {
         let founding = founding(settings);
         store.found(founding.clone()).await?;
         Ok(Self { store, founding })
     }
 
     /// The same world after the store was closed and opened again.
-    pub(super) async fn reopened(self, harness: &dyn Harness) -> Self {
+    pub async fn reopened(self, harness: &dyn Harness) -> Self {
         Self { store: harness.reopen(self.store).await, founding: self.founding }
     }
 
-    pub(super) fn id(&self) -> WorkspaceId {
+    /// The workspace.
+    pub fn id(&self) -> WorkspaceId {
         self.founding.workspace.id
     }
 
-    pub(super) fn endpoint(&self) -> EndpointId {
+    /// Its first endpoint.
+    pub fn endpoint(&self) -> EndpointId {
         self.founding.endpoint.id
     }
 
     /// An audit row of the admin.
-    pub(super) fn audit(&self, action: &str, at: Moment) -> AuditRow {
+    pub fn audit(&self, action: &str, at: Moment) -> AuditRow {
         AuditRow {
             id: mint(at),
             workspace_id: self.id(),
@@ -86,16 +94,12 @@ impl World {
     }
 
     /// Puts other settings in place.
-    pub(super) async fn set(&self, settings: Settings) -> Outcome {
+    pub async fn set(&self, settings: Settings) -> Outcome {
         self.store.put_settings(settings, self.audit("settings.put", START)).await
     }
 
     /// An enabled destination for these types, made at `at`.
-    pub(super) async fn destination(
-        &self,
-        types: &[EventType],
-        at: Moment,
-    ) -> Result<Destination, StoreError> {
+    pub async fn destination(&self, types: &[EventType], at: Moment) -> Result<Destination, StoreError> {
         let destination = Destination {
             id: mint(at),
             workspace_id: self.id(),
@@ -114,12 +118,12 @@ impl World {
     }
 
     /// Puts a destination in place.
-    pub(super) async fn put(&self, destination: &Destination) -> Outcome {
+    pub async fn put(&self, destination: &Destination) -> Outcome {
         self.store.put_destination(destination.clone(), self.audit("destination.put", START)).await
     }
 
     /// Claims what is due; nothing of a destination that is disabled or gone.
-    pub(super) async fn claim(
+    pub async fn claim(
         &self,
         destination: DestinationId,
         now: Moment,
@@ -129,20 +133,20 @@ impl World {
     }
 
     /// All submissions of a lead, oldest first.
-    pub(super) async fn submissions(&self, lead: LeadId) -> Result<Vec<StoredSubmission>, StoreError> {
+    pub async fn submissions(&self, lead: LeadId) -> Result<Vec<StoredSubmission>, StoreError> {
         let found = self.store.submissions(self.id(), lead, usize::MAX).await?;
         assert_eq!(found.count, found.newest.len() as u64);
         Ok(found.newest)
     }
 
     /// A destination as it is now.
-    pub(super) async fn seen_destination(&self, like: &Destination) -> Result<Destination, StoreError> {
+    pub async fn seen_destination(&self, like: &Destination) -> Result<Destination, StoreError> {
         let all = self.store.destinations(self.id()).await?;
         Ok(all.into_iter().find(|known| known.id == like.id).expect("the destination is there"))
     }
 
     /// The acceptance of a submission that rests on `newest`.
-    pub(super) fn plan(&self, sent: &Sent, newest: Option<&Lead>) -> Accept {
+    pub fn plan(&self, sent: &Sent, newest: Option<&Lead>) -> Accept {
         let write = sent.plan(self.id(), newest);
         Accept {
             body_digest: sha256(&sent.body),
@@ -164,12 +168,12 @@ impl World {
     }
 
     /// Accepts a submission whose sender is thought to be new.
-    pub(super) async fn send(&self, sent: &Sent) -> Result<Accepted, StoreError> {
+    pub async fn send(&self, sent: &Sent) -> Result<Accepted, StoreError> {
         self.store.accept(self.plan(sent, None)).await
     }
 
     /// Accepts a submission as the intake does: plans again on what the store has, until it is stored.
-    pub(super) async fn stored(&self, sent: &Sent) -> Result<(Lead, Vec<DueDelivery>), StoreError> {
+    pub async fn stored(&self, sent: &Sent) -> Result<(Lead, Vec<DueDelivery>), StoreError> {
         let mut newest: Option<Lead> = None;
         loop {
             let accept = self.plan(sent, newest.as_ref());
@@ -183,34 +187,34 @@ impl World {
     }
 
     /// Decides a lead as the review does, on the version given.
-    pub(super) async fn decide(&self, lead: &Lead, approve: bool, at: Moment) -> Result<Decided, StoreError> {
+    pub async fn decide(&self, lead: &Lead, approve: bool, at: Moment) -> Result<Decided, StoreError> {
         self.store.decide(self.judgement(lead, approve, at)).await
     }
 
     /// The decision, ready to be committed.
-    pub(super) fn judgement(&self, lead: &Lead, approve: bool, at: Moment) -> Decide {
+    pub fn judgement(&self, lead: &Lead, approve: bool, at: Moment) -> Decide {
         let audit = self.audit(if approve { "lead.approve" } else { "lead.reject" }, at);
         Decide { write: super::sent::judge(lead, approve, self.founding.admin.id, at), audit }
     }
 
     /// A lead as it is now.
-    pub(super) async fn seen_lead(&self, like: &Lead) -> Result<Lead, StoreError> {
+    pub async fn seen_lead(&self, like: &Lead) -> Result<Lead, StoreError> {
         Ok(self.store.lead(self.id(), like.id).await?.expect("the lead is there"))
     }
 
     /// A delivery as it is now, with its attempts.
-    pub(super) async fn seen_delivery(&self, due: &DueDelivery) -> Result<Delivery, StoreError> {
+    pub async fn seen_delivery(&self, due: &DueDelivery) -> Result<Delivery, StoreError> {
         Ok(self.store.delivery(self.id(), due.id).await?.expect("the delivery is there"))
     }
 
     /// Every delivery, newest first.
-    pub(super) async fn all_deliveries(&self) -> Result<Vec<Delivery>, StoreError> {
+    pub async fn all_deliveries(&self) -> Result<Vec<Delivery>, StoreError> {
         let filter = DeliveryFilter::default();
         walk(100, async |page| self.store.deliveries(self.id(), &filter, page).await).await
     }
 
     /// Every log row, newest first. What was logged before is written first: a write that is waited for takes it along.
-    pub(super) async fn log_rows(&self) -> Result<Vec<InboundLogRow>, StoreError> {
+    pub async fn log_rows(&self) -> Result<Vec<InboundLogRow>, StoreError> {
         self.store.check_writable().await?;
         let filter = crate::store::InboundLogFilter::default();
         walk(100, async |page| self.store.inbound_log(self.id(), &filter, page).await).await
@@ -218,7 +222,7 @@ impl World {
 }
 
 /// Everything a workspace begins with.
-pub(super) fn founding(settings: Settings) -> Founding {
+pub fn founding(settings: Settings) -> Founding {
     let workspace = Workspace { id: mint(START), created_at: START, settings };
     let secret = |direction, bytes: u8| SecretRow {
         id: mint(START),
@@ -286,7 +290,7 @@ pub(super) async fn walk<T>(
 }
 
 /// What follows from an acceptance that must have been stored.
-pub(super) trait Expect {
+pub trait Expect {
     /// The deliveries due at once.
     fn due(self) -> Vec<DueDelivery>;
 }
