@@ -32,7 +32,7 @@ impl FromRequest for Received {
             let receiver = receiver.ok_or(Rejection::Unconfigured)?;
             let headers = signature_headers(request.headers());
             let collected = receiver.before_the_body(&headers, announced(request.headers()))?;
-            let body = body::read(collected, payload, receiver.deadline()).await?;
+            let body = body::read(collected, payload, arrived, receiver.deadline()).await?;
             receiver.judge(&headers, body, arrived)
         })
     }

@@ -131,7 +131,7 @@ impl Receiver {
     {
         let arrived = Instant::now();
         let collected = self.before_the_body(headers, Announced::of(headers))?;
-        let body = body::read(collected, body, self.body_deadline).await?;
+        let body = body::read(collected, body, arrived, self.body_deadline).await?;
         self.judge(headers, body, arrived)
     }
 

@@ -55,7 +55,11 @@ fn check(timestamp: &str, signature: &str, body: impl AsRef<[u8]>, codes: &[&str
     assert_eq!(found, codes, "{finding}");
     assert!(finding.is_proven(), "{finding}");
     assert_eq!(finding.code(), codes[0]);
-    finding.to_string()
+    let sentence = finding.to_string();
+    assert!(!sentence.contains("no known mistake"), "{sentence}");
+    let clock_alone = matches!(codes, ["clock_behind" | "clock_ahead"]);
+    assert_eq!(sentence.starts_with("the signature is right; "), clock_alone, "{sentence}");
+    sentence
 }
 
 #[track_caller]
@@ -234,11 +238,36 @@ fn knows_signatures_in_another_form() {
         (format!("t={TIME},v1={digits}"), &["signature_in_parts"]),
         (format!("t={TIME}, v1={}, v1={digits}", "0".repeat(64)), &["signature_in_parts"]),
         (format!("sha256={}, sha256={digits}", "0".repeat(64)), &["signature_list"]),
+        (format!("sha256={digits}, sha256={digits}"), &["signature_list"]),
         (format!("v1,{base64}"), &["signature_standard"]),
         (format!("v1,AAAA v1,{base64}"), &["signature_standard"]),
     ] {
         check(TIME, &signature, BODY, codes);
     }
+}
+
+#[test]
+fn knows_signatures_that_were_encoded_twice() {
+    let tag = tag(SECRET, format!("{TIME}.{BODY}"));
+    let texts = [hex(&tag), hex(&tag).to_uppercase(), base64(&tag), format!("sha256={}", hex(&tag))];
+    for text in texts {
+        for twice in [hex(&text), base64(text.as_bytes())] {
+            check(TIME, &format!("sha256={twice}"), BODY, &["signature_encoded_twice"]);
+            check(TIME, &twice, BODY, &["signature_encoded_twice", "signature_prefix_missing"]);
+        }
+    }
+    let other = format!("sha256={}", base64(hex([7; 32]).as_bytes()));
+    let finding = explain(TIME, &other, BODY).expect("a finding");
+    assert_eq!((finding.mistakes(), finding.is_proven()), (&[Mistake::SignatureEncodedTwice][..], false));
+}
+
+#[test]
+fn reads_long_signature_headers_up_to_two_kibibytes() {
+    let right = right(format!("{TIME}.{BODY}"));
+    let padded = |bytes: usize| format!("{right},{}", "x".repeat(bytes - right.len() - 1));
+    check(TIME, &padded(2_048), BODY, &["signature_list"]);
+    let finding = explain(TIME, &padded(2_049), BODY).expect("a finding");
+    assert_eq!(finding.mistakes(), [Mistake::SignatureUnreadable]);
 }
 
 #[test]
@@ -254,14 +283,11 @@ fn tells_url_safe_base64_where_its_digits_do() {
 
 #[test]
 fn sees_what_is_no_signature_at_all() {
-    for (signature, code) in [
-        ("", "signature_unreadable"),
-        ("sha256=", "signature_unreadable"),
-        ("sha256={{signature}}", "signature_unreadable"),
-        ("sha256=0123", "signature_unreadable"),
-    ] {
+    for signature in ["", "sha256=", "sha256={{signature}}", "sha256=0123", "v1=0123", "none"] {
         let finding = explain(TIME, signature, BODY).expect("a finding");
-        assert_eq!((finding.code(), finding.is_proven()), (code, false), "{signature}");
+        assert_eq!(finding.mistakes(), [Mistake::SignatureUnreadable], "{signature}");
+        // There was nothing to compare, so it is not said that nothing matched.
+        assert!(!finding.is_proven() && !finding.to_string().contains("matches"), "{finding}");
     }
     for (bytes, bits) in [(16, 128), (20, 160), (48, 384), (64, 512)] {
         for digits in ["ab".repeat(bytes), base64(&vec![0xfb; bytes])] {
@@ -278,6 +304,7 @@ fn knows_timestamps_in_another_form_whichever_of_them_was_signed() {
         ("1731573840123456", "timestamp_microseconds"),
         ("1731573840123456789", "timestamp_nanoseconds"),
         ("1731573840.123", "timestamp_fraction"),
+        ("1731573840.12", "timestamp_fraction"),
         ("+1731573840", "timestamp_sign"),
         ("01731573840", "timestamp_leading_zero"),
         (" 1731573840", "timestamp_white_space"),
@@ -296,8 +323,32 @@ fn knows_timestamps_in_another_form_whichever_of_them_was_signed() {
     ] {
         check(timestamp, &right(format!("{timestamp}.{BODY}")), BODY, &[code]);
     }
+    let date = "2024-11-14T08:44:00Z";
+    check(&format!(" {date}"), &right(format!("{date}.{BODY}")), BODY, &["timestamp_white_space"]);
     let parts = format!("t=1731573839,v1={}", hex(tag(SECRET, format!("1731573839.{BODY}"))));
     check("yesterday", &parts, BODY, &["signature_in_parts", "timestamp_unreadable"]);
+}
+
+#[test]
+fn what_only_looks_like_a_time_is_unreadable() {
+    for timestamp in [
+        "+",
+        "+now",
+        "-now",
+        "0x67",
+        "1731573840.x",
+        "x.123",
+        "173157384012345",
+        "2024 is the year",
+        "2024-xx-xx",
+        "2024-11 and on",
+        "2024-11-xx",
+        "8:44",
+        "now: 8",
+        "the fourteenth of November",
+    ] {
+        check(timestamp, &right(format!("{timestamp}.{BODY}")), BODY, &["timestamp_unreadable"]);
+    }
 }
 
 #[test]
@@ -325,7 +376,8 @@ fn says_how_far_the_clocks_are_apart_and_whether_the_signature_is_right() {
     let (_, time) = at(200_000);
     let finding = explain(&time, &right("something else"), BODY).expect("a finding");
     assert_eq!((finding.code(), finding.is_proven()), ("clock_behind", false));
-    assert!(finding.to_string().contains("no known mistake"), "{finding}");
+    let sentence = finding.to_string();
+    assert!(sentence.contains("no known mistake") && !sentence.contains("is right"), "{sentence}");
     check(
         "1731573139000",
         &right(format!("1731573139.{BODY}")),
@@ -403,6 +455,42 @@ fn large_bodies_are_not_rewritten_but_looked_at() {
     assert_eq!(explain(TIME, &right(&message), &huge), None);
     let finding = explain(TIME, &right(&huge), &huge).expect("a finding");
     assert_eq!(finding.code(), "unexplained");
+}
+
+#[test]
+fn bodies_near_the_limits_are_written_anew_and_decoded() {
+    let compact = format!("{{\"a\":\"{}\"}}", "x".repeat(JSON_BYTES_MAX - 9));
+    check_message(format!("{TIME}.{compact}"), compact.replace(':', ": "), "json_rewritten");
+
+    let decoded = "x".repeat(96 * 1024);
+    check_message(format!("{TIME}.{decoded}"), base64(decoded.as_bytes()), "body_in_base64");
+    let longer = format!("{decoded}yyy");
+    let signature = right(format!("{TIME}.{longer}"));
+    let finding = explain(TIME, &signature, base64(longer.as_bytes())).expect("a finding");
+    assert_eq!(finding.code(), "unexplained");
+}
+
+#[test]
+fn the_first_three_secrets_are_tried_with_every_mistake() {
+    let secret = |text: &str| InboundSecret::new(text).expect("well formed");
+    let doctor = Doctor::new(&secret("first"))
+        .not_valid(&secret("replaced"))
+        .or(&secret("second"))
+        .or(&secret("third"))
+        .or(&secret("fourth"));
+    for (key, codes) in [
+        ("first", &["timestamp_not_signed"][..]),
+        ("second", &["timestamp_not_signed"]),
+        ("third", &["timestamp_not_signed"]),
+        ("fourth", &["unexplained"]),
+        ("replaced", &["unexplained"]),
+    ] {
+        let signature = format!("sha256={}", hex(tag(key, BODY)));
+        let headers = SignatureHeaders::new(TIME.as_bytes(), signature.as_bytes());
+        let finding = doctor.explain(&headers, BODY.as_bytes(), NOW).expect("a finding");
+        let found: Vec<_> = finding.mistakes().iter().map(Mistake::code).collect();
+        assert_eq!(found, codes, "{key}");
+    }
 }
 
 #[test]

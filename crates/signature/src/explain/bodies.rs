@@ -43,10 +43,6 @@ pub(super) fn find_likely<T>(
 }
 
 fn line_ends<T>(body: &[u8], test: &mut impl FnMut(&[&[u8]], Mistake) -> Option<T>) -> Option<T> {
-    // None of them would be hashed, so none is made.
-    if body.len() > HASHED_BYTES_MAX {
-        return None;
-    }
     let found = test(&[body, b"\n"], Mistake::NewlineNotSent)
         .or_else(|| test(&[body, b"\r\n"], Mistake::NewlineNotSent))
         .or_else(|| test(&[BOM, body], Mistake::BomNotSent));
@@ -57,7 +53,7 @@ fn line_ends<T>(body: &[u8], test: &mut impl FnMut(&[&[u8]], Mistake) -> Option<
     let cut = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n"));
     let without_newline = cut.map(|cut| (cut, Mistake::NewlineNotSigned));
     let trimmed = Some(body.trim_ascii())
-        .filter(|trimmed| trimmed.len() < cut.unwrap_or(body).len())
+        .filter(|trimmed| trimmed.len() != cut.unwrap_or(body).len())
         .map(|trimmed| (trimmed, Mistake::WhiteSpaceNotSigned));
     for (cut, mistake) in [without_bom, without_newline, trimmed].into_iter().flatten() {
         let found = test(&[cut], mistake);
@@ -65,7 +61,8 @@ fn line_ends<T>(body: &[u8], test: &mut impl FnMut(&[&[u8]], Mistake) -> Option<
             return found;
         }
     }
-    if body.contains(&b'\n') {
+    // What is larger would not be hashed, so it is not made.
+    if body.len() <= HASHED_BYTES_MAX {
         let lf = to_lf(body);
         let crlf = to_crlf(&lf);
         for changed in [lf, crlf] {
@@ -76,8 +73,7 @@ fn line_ends<T>(body: &[u8], test: &mut impl FnMut(&[&[u8]], Mistake) -> Option<
             }
         }
     }
-    let text =
-        core::str::from_utf8(body).ok().filter(|text| text.len() <= BASE64_BYTES_MAX && !text.is_empty())?;
+    let text = core::str::from_utf8(body).ok().filter(|text| text.len() <= BASE64_BYTES_MAX)?;
     let decoded = Base64::decode_vec(text.trim_ascii()).ok()?;
     test(&[decoded.as_slice()], Mistake::BodyInBase64)
 }
@@ -90,13 +86,10 @@ fn rewritten<T>(
 ) -> Option<T> {
     let mut out = Vec::new();
     for &form in forms {
-        out.clear();
-        let fits = document.write(form, OUTPUT_BYTES_MAX, &mut out);
-        if fits && out != body {
-            let found = test(&[out.as_slice()], Mistake::JsonRewritten(form));
-            if found.is_some() {
-                return found;
-            }
+        let written = document.write(form, OUTPUT_BYTES_MAX, &mut out).filter(|written| *written != body);
+        let found = written.and_then(|written| test(&[written], Mistake::JsonRewritten(form)));
+        if found.is_some() {
+            return found;
         }
     }
     None

@@ -3,9 +3,11 @@
 use alloc::vec::Vec;
 
 use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding};
+use zeroize::Zeroizing;
 
 use super::Mistake;
 use crate::hex::Tag;
+use crate::signer::SCHEME;
 
 /// A longer header is not read.
 const VALUE_BYTES_MAX: usize = 2_048;
@@ -95,39 +97,54 @@ pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
-/// The scheme with its sign, if digits of a length to be taken seriously stand after it. Padding is at the end, so it is none.
+/// The scheme with its sign, and the digits. The padding of base64 is no sign: digits of a hash's length stand before it.
 fn split_prefix(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let sign = text.iter().take(16).position(|byte| matches!(byte, b'=' | b':' | b' '));
     match sign {
-        Some(at) if text.len() - at > 20 => (Some(&text[..=at]), &text[at + 1..]),
-        _ => (None, text),
+        Some(at) => (Some(&text[..=at]), &text[at + 1..]),
+        None => (None, text),
     }
 }
 
 /// The tag, and what is wrong with how it is written; or what it is instead.
 fn read_digits(digits: &[u8]) -> Result<(Tag, Option<Mistake>), Mistake> {
-    let decoded = if digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit) {
-        let upper = digits.iter().any(u8::is_ascii_uppercase);
-        Some((from_hex(digits), upper.then_some(Mistake::SignatureUpperCase)))
-    } else {
-        from_base64(digits)
-    };
-    let (bytes, mistake) = decoded.ok_or(Mistake::SignatureUnreadable)?;
-    let (words, rest) = bytes.as_chunks();
-    match (<&[[u8; 4]; 8]>::try_from(words), rest) {
-        (Ok(words), []) => Ok((words.map(u32::from_be_bytes), mistake)),
-        _ => Err(match bytes.len() {
-            16 | 20 | 28 | 48 | 64 => Mistake::SignatureOtherHash { bits: bytes.len() as u16 * 8 },
-            _ => Mistake::SignatureUnreadable,
-        }),
+    let (bytes, mistake) = decode(digits).ok_or(Mistake::SignatureUnreadable)?;
+    if let Some(tag) = tag(&bytes) {
+        return Ok((tag, mistake));
     }
+    // The bytes may be the text of a signature.
+    let text = bytes.strip_prefix(SCHEME).unwrap_or(&bytes);
+    if let Some(tag) = decode(text).and_then(|(bytes, _)| tag(&bytes)) {
+        return Ok((tag, Some(Mistake::SignatureEncodedTwice)));
+    }
+    Err(match bytes.len() {
+        16 | 20 | 28 | 48 | 64 => Mistake::SignatureOtherHash { bits: bytes.len() as u16 * 8 },
+        _ => Mistake::SignatureUnreadable,
+    })
 }
 
-/// Of hex digits in any case, an even number.
-pub(super) fn from_hex(digits: &[u8]) -> Vec<u8> {
-    let nibble = |digit: u8| (digit as char).to_digit(16).unwrap_or(0) as u8;
-    let (pairs, _) = digits.as_chunks::<2>();
-    pairs.iter().map(|[high, low]| nibble(*high) << 4 | nibble(*low)).collect()
+fn tag(bytes: &[u8]) -> Option<Tag> {
+    let (words, []) = bytes.as_chunks() else { return None };
+    <&[[u8; 4]; 8]>::try_from(words).ok().map(|words| words.map(u32::from_be_bytes))
+}
+
+/// What hex or base64 digits stand for, and what is wrong with them.
+fn decode(digits: &[u8]) -> Option<(Vec<u8>, Option<Mistake>)> {
+    let upper = digits.iter().any(u8::is_ascii_uppercase).then_some(Mistake::SignatureUpperCase);
+    from_hex(digits).map(|bytes| (bytes.to_vec(), upper)).or_else(|| from_base64(digits))
+}
+
+/// What hex digits in any case stand for.
+///
+/// Wiped on drop, and never moved while it grows: the digits may be those of a secret.
+pub(super) fn from_hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (pairs, []) = digits.as_chunks::<2>() else { return None };
+    let nibble = |digit: u8| (digit as char).to_digit(16);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
+    for [high, low] in pairs {
+        bytes.push((nibble(*high)? * 16 + nibble(*low)?) as u8);
+    }
+    Some(bytes)
 }
 
 fn from_base64(digits: &[u8]) -> Option<(Vec<u8>, Option<Mistake>)> {

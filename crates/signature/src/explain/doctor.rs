@@ -121,13 +121,11 @@ impl<D> Doctor<D> {
 
     fn clock(&self, signed: Timestamp, now: Timestamp) -> Option<Mistake> {
         let (signed, now) = (signed.as_unix_seconds(), now.as_unix_seconds());
-        if signed.abs_diff(now) <= self.tolerance_seconds.into() {
-            None
-        } else if signed < now {
-            Some(Mistake::ClockBehind { seconds: now - signed })
-        } else {
-            Some(Mistake::ClockAhead { seconds: signed - now })
-        }
+        let mistake = match now.checked_sub(signed) {
+            Some(seconds) => Mistake::ClockBehind { seconds },
+            None => Mistake::ClockAhead { seconds: signed - now },
+        };
+        (signed.abs_diff(now) > self.tolerance_seconds.into()).then_some(mistake)
     }
 }
 

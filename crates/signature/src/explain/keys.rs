@@ -33,14 +33,14 @@ pub(super) fn find<T>(text: &str, mut test: impl FnMut(&[u8], Mistake) -> Option
         return found;
     }
     let inner = text.trim_matches(['"', '\'']);
-    if inner.len() < text.len() && !inner.is_empty() {
+    if inner.len() != text.len() {
         let found = joined(["", inner, ""], Mistake::SecretQuoted);
         if found.is_some() {
             return found;
         }
     }
     let unpadded = text.trim_end_matches('=');
-    if unpadded.len() < text.len() {
+    if unpadded.len() != text.len() {
         let found = joined(["", unpadded, ""], Mistake::SecretCutShort);
         if found.is_some() {
             return found;
@@ -57,8 +57,8 @@ pub(super) fn find<T>(text: &str, mut test: impl FnMut(&[u8], Mistake) -> Option
             return found;
         }
     }
-    if bare.len().is_multiple_of(2) && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let found = test(&Zeroizing::new(from_hex(bare.as_bytes())), Mistake::SecretHex);
+    if let Some(bytes) = from_hex(bare.as_bytes()) {
+        let found = test(&bytes, Mistake::SecretHex);
         if found.is_some() {
             return found;
         }

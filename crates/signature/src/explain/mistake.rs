@@ -48,9 +48,12 @@ pub enum Mistake {
     /// White space or quotes in the signature header.
     #[error("the signature header has white space or quotes in it: send `sha256=` and the hex digits alone")]
     SignatureWhiteSpace,
+    /// The digits of the digits, such as the base64 of hex.
+    #[error("the signature was encoded twice: write the 32 bytes of the HMAC as hex digits once")]
+    SignatureEncodedTwice,
     /// As many digits as another hash has.
     #[error(
-        "the signature has {bits} bits, not the 256 of HMAC-SHA256: it is of another hash function, cut short or encoded twice"
+        "the signature has {bits} bits, not the 256 of HMAC-SHA256: it is of another hash function, or cut short"
     )]
     SignatureOtherHash {
         /// The length of what was sent.
@@ -235,6 +238,7 @@ impl Mistake {
             Self::SignatureBase64Url => "signature_base64url",
             Self::SignatureUpperCase => "signature_upper_case",
             Self::SignatureWhiteSpace => "signature_white_space",
+            Self::SignatureEncodedTwice => "signature_encoded_twice",
             Self::SignatureOtherHash { .. } => "signature_other_hash",
             Self::SignatureUnreadable => "signature_unreadable",
             Self::TimestampMilliseconds => "timestamp_milliseconds",
@@ -282,7 +286,36 @@ impl Mistake {
 /// What a gap near whole half-hours, up to the widest time zone, most likely is.
 fn zone_hint(seconds: u64) -> &'static str {
     const HALF_HOUR: u64 = 1_800;
-    let off = seconds.abs_diff((seconds + HALF_HOUR / 2) / HALF_HOUR * HALF_HOUR);
-    let zone = (HALF_HOUR..=14 * 3_600 + 60).contains(&(seconds + 10)) && off <= 10;
+    let nearest = (seconds + HALF_HOUR / 2) / HALF_HOUR * HALF_HOUR;
+    let zone = (HALF_HOUR..=14 * 3_600).contains(&nearest) && seconds.abs_diff(nearest) <= 10;
     if zone { " (a time zone's worth: is local time taken for UTC?)" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::Mistake;
+
+    #[test]
+    fn a_gap_of_whole_half_hours_up_to_the_widest_zone_hints_at_local_time() {
+        for (seconds, hinted) in [
+            (301, false),
+            (1_789, false),
+            (1_790, true),
+            (1_810, true),
+            (1_811, false),
+            (2_700, false),
+            (7_200, true),
+            (50_400, true),
+            (50_410, true),
+            (50_411, false),
+            (52_200, false),
+            (86_400, false),
+        ] {
+            for mistake in [Mistake::ClockBehind { seconds }, Mistake::ClockAhead { seconds }] {
+                assert_eq!(mistake.to_string().contains("time zone"), hinted, "{mistake}");
+            }
+        }
+    }
 }

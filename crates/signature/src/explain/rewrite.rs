@@ -103,14 +103,20 @@ impl fmt::Display for JsonForm {
 }
 
 impl Document<'_> {
-    /// Appends the document in this form. False: it came to more than `bytes_max`, and is not whole.
-    pub(super) fn write(&self, form: JsonForm, bytes_max: usize, out: &mut Vec<u8>) -> bool {
-        let mut writer = Writer { document: self, form, bytes_max, out };
-        let fits = writer.value(0, 0).is_some();
+    /// The document in this form, written to `space`. `None` where it comes to more than `bytes_max`.
+    pub(super) fn write<'o>(
+        &self,
+        form: JsonForm,
+        bytes_max: usize,
+        space: &'o mut Vec<u8>,
+    ) -> Option<&'o [u8]> {
+        space.clear();
+        let mut writer = Writer { document: self, form, bytes_max, out: space };
+        writer.value(0, 0)?;
         if form.newline_after {
             writer.out.push(b'\n');
         }
-        fits
+        Some(space)
     }
 }
 
@@ -237,9 +243,9 @@ mod tests {
     #[track_caller]
     fn check(body: &str, form: JsonForm, expected: &str) {
         let document = Document::parse(body.as_bytes()).expect("well formed");
-        let mut out = Vec::new();
-        assert!(document.write(form, 10_000, &mut out));
-        assert_eq!(String::from_utf8(out).expect("text"), expected, "{form}");
+        let mut space = Vec::from(b"what was written before");
+        let written = document.write(form, 10_000, &mut space).expect("it is short");
+        assert_eq!(String::from_utf8_lossy(written), expected, "{form}");
     }
 
     #[test]
@@ -274,11 +280,23 @@ mod tests {
 
     #[test]
     fn agrees_with_serde_json() {
-        let body = r#" {"name":"Zoë \"Z\" \u0007\n","tags":["a",["b"],{}, []],"n":{"x":null,"a":true}} "#;
+        let body = r#" {"name":"Zoë \"Z\" \u0007\n\r\t\b\f\\\/\u007f","tags":["a",["b"],{}, []],"n":{"x":null,"a":true}} "#;
         let value: serde_json::Value = serde_json::from_str(body).expect("well formed");
         check(body, form(Layout::Compact, true, Strings::Plain), &value.to_string());
         let pretty = serde_json::to_string_pretty(&value).expect("it is JSON");
         check(body, form(Layout::Indented(2), true, Strings::Plain), &pretty);
+    }
+
+    /// Python's `json.dumps` escapes whatever is not printable ASCII, PHP's `json_encode` whatever is not ASCII.
+    #[test]
+    fn the_last_character_of_ascii_is_escaped_by_python_alone() {
+        for (strings, expected) in [
+            (Strings::Ascii, r#"["\u007f"]"#),
+            (Strings::AsciiAndSlashes, "[\"\u{7f}\"]"),
+            (Strings::Plain, "[\"\u{7f}\"]"),
+        ] {
+            check("[\"\u{7f}\"]", form(Layout::Compact, false, strings), expected);
+        }
     }
 
     #[test]
