@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::queue::{self, chosen};
 use super::rows::{self, blob, to_json};
-use super::writer::Tx;
+use super::job::Tx;
 use crate::id::DeliveryId;
 use crate::record::{AuditRow, DeliveryState, Lead, StateReason};
 use crate::store::{Cancelled, ResendFilter};
