@@ -7,6 +7,7 @@ use agentflow_lead::FieldCode;
 use axum::extract::State;
 use serde::Serialize;
 
+use super::attempts::AttemptJson;
 use super::auth::{Caller, Decides, Reads};
 use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
@@ -31,23 +32,6 @@ struct DeliveryJson {
     attempts: Option<Vec<AttemptJson>>,
 }
 
-#[derive(Serialize)]
-pub(super) struct AttemptJson {
-    number: u32,
-    at: Moment,
-    status: Option<u16>,
-    duration_ms: u32,
-    error: Option<String>,
-    response_head: Option<String>,
-}
-
-impl From<Attempt> for AttemptJson {
-    fn from(attempt: Attempt) -> Self {
-        let Attempt { number, at, status, duration_ms, error, response_head } = attempt;
-        Self { number, at, status, duration_ms, error, response_head }
-    }
-}
-
 impl DeliveryJson {
     fn row(delivery: Delivery) -> Self {
         Self {
@@ -63,9 +47,18 @@ impl DeliveryJson {
         }
     }
 
-    fn whole(mut delivery: Delivery) -> Self {
-        let attempts = std::mem::take(&mut delivery.attempts).into_iter().map(AttemptJson::from).collect();
-        Self { attempts: Some(attempts), ..Self::row(delivery) }
+    /// With its attempts, each with the head of its request.
+    async fn whole(app: &App, mut delivery: Delivery) -> Result<Self, Problem> {
+        let event = match delivery.attempts.is_empty() {
+            true => None,
+            false => app.store.event(delivery.workspace_id, delivery.event_id).await?,
+        };
+        let json = |attempt: Attempt| {
+            let head = event.as_ref().and_then(|event| app.deliver.request_head(&attempt, event));
+            AttemptJson::new(attempt, head)
+        };
+        let attempts = std::mem::take(&mut delivery.attempts).into_iter().map(json).collect();
+        Ok(Self { attempts: Some(attempts), ..Self::row(delivery) })
     }
 }
 
@@ -85,7 +78,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
 }
 
 pub(super) async fn one(State(app): State<Arc<App>>, Reads(caller): Reads, Named(delivery): Named) -> Reply {
-    Ok(reply::ok(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
+    let found = find(&app, &caller, &delivery).await?;
+    Ok(reply::ok(DeliveryJson::whole(&app, found).await?))
 }
 
 async fn find(app: &App, caller: &Caller, delivery: &str) -> Result<Delivery, Problem> {
@@ -105,7 +99,8 @@ pub(super) async fn resend_one(
     if resend(&app, &caller, ResendFilter::One(found.id), Some(audit)).await? == 0 {
         return Err(bad("The delivery's destination was deleted; there is nowhere to send it.".to_owned()));
     }
-    Ok(reply::accepted(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
+    let found = find(&app, &caller, &delivery).await?;
+    Ok(reply::accepted(DeliveryJson::whole(&app, found).await?))
 }
 
 pub(super) async fn resend_matching(

@@ -11,7 +11,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::auth::{Administers, Caller, Decides, Reads};
-use super::deliveries::AttemptJson;
+use super::attempts::AttemptJson;
 use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};
@@ -85,7 +85,7 @@ pub(super) async fn create(
     let event_types: Option<Vec<String>> = form.required("event_types", "a list of event types");
     let enabled: Option<bool> = form.optional("enabled", "true or false");
     let event_types = event_types.and_then(|names| check_types(&mut form, &names));
-    let url = url.and_then(|url| check_url(&app, &mut form, url));
+    let url = check_url(&app, &mut form, url).await;
     form.finish()?;
     let (Some(url), Some(event_types)) = (url, event_types) else { return Err(Problem::internal()) };
 
@@ -122,7 +122,7 @@ pub(super) async fn change(
     let url: Option<String> = form.optional("url", "a string");
     let event_types: Option<Vec<String>> = form.optional("event_types", "a list of event types");
     let change = DestinationChange {
-        url: url.and_then(|url| check_url(&app, &mut form, url)),
+        url: check_url(&app, &mut form, url).await,
         event_types: event_types.and_then(|names| check_types(&mut form, &names)),
         enabled: form.optional("enabled", "true or false"),
     };
@@ -169,18 +169,20 @@ pub(super) async fn test(
     let event_type = destination.event_types.first().copied().unwrap_or(EventType::LeadQualified);
     let event = announce::row(&sample(event_type, &caller, app.clock.now()));
     let event_id = event.id;
-    let attempt = app.deliver.send_test(&destination, event).await;
+    let attempt = app.deliver.send_test(&destination, event.clone()).await;
     let delivered = attempt.error.is_none();
-    Ok(reply::ok(TestJson { delivered, event_id, attempt: attempt.into() }))
+    let request_head = app.deliver.request_head(&attempt, &event);
+    Ok(reply::ok(TestJson { delivered, event_id, attempt: AttemptJson::new(attempt, request_head) }))
 }
 
-fn check_url(app: &App, form: &mut Form, url: String) -> Option<String> {
+async fn check_url(app: &App, form: &mut Form, url: Option<String>) -> Option<String> {
+    let url = url?;
     const URL_BYTES_MAX: usize = 2_048;
     if url.len() > URL_BYTES_MAX {
         form.refuse("url", FieldCode::TooLong, format!("must have {URL_BYTES_MAX} bytes at most"));
         return None;
     }
-    match app.deliver.check_url(&url) {
+    match app.deliver.check_url(&url).await {
         Ok(()) => Some(url),
         Err(error) => {
             form.refuse("url", FieldCode::InvalidFormat, error.to_string());

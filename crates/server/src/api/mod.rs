@@ -3,6 +3,7 @@
 //! Every request passes: route, method, token, role, then query or body, each refused with a problem. Whatever a token may
 //! not see does not exist for it. `openapi.json` beside this file is the contract; a test holds both together.
 
+mod attempts;
 mod auth;
 mod deliveries;
 mod destinations;

@@ -77,6 +77,8 @@ pub struct DeliveryConfig {
     pub allow_networks: Vec<IpNet>,
     /// PEM file of further certificate authorities.
     pub extra_ca: Option<PathBuf>,
+    /// DNS servers that are asked instead of the system's, unless empty.
+    pub dns_servers: Vec<SocketAddr>,
     /// Attempts in flight for one destination, at most.
     pub concurrency_per_destination: usize,
     /// Attempts in flight over all destinations, at most.
@@ -90,6 +92,7 @@ impl Default for DeliveryConfig {
         Self {
             allow_networks: Vec::new(),
             extra_ca: None,
+            dns_servers: Vec::new(),
             concurrency_per_destination: 64,
             concurrency: 1_024,
             attempt_timeout_ms: 10_000,

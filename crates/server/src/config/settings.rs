@@ -57,6 +57,8 @@ settings! {
     "delivery.allow_networks", "networks such as 10.0.0.0/8 or 192.168.1.5/32: a list in the file, with commas in a variable",
         |config, given| given.list()? => delivery.allow_networks;
     "delivery.extra_ca", A_FILE, |config, given| Some(PathBuf::from(given.text()?)) => delivery.extra_ca;
+    "delivery.dns_servers", "addresses with ports such as 10.0.0.2:53: a list in the file, with commas in a variable",
+        |config, given| given.list()? => delivery.dns_servers;
     "delivery.concurrency_per_destination", "a whole number from 1 to 1024",
         |config, given| count(given.whole(1..=1_024)?) => delivery.concurrency_per_destination;
     "delivery.concurrency", "a whole number from 1 to 65536",

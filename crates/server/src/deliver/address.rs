@@ -1,16 +1,21 @@
 //! Which addresses an outbound request may reach: lists of what is allowed, so that a forgotten range stays closed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use ipnet::IpNet;
 
-/// Global unicast IPv4, first and last address of each range: all that the IANA special-purpose registry, multicast and
-/// the reserved class E leave.
-const GLOBAL_V4: [(Ipv4Addr, Ipv4Addr); 16] = [
+use super::TargetError;
+
+/// Global unicast IPv4, first and last address of each range: all that the IANA special-purpose registry, multicast, the
+/// reserved class E and 168.63.129.16 leave. The last is a public address by its number alone: within Azure it is the host's
+/// own service, metadata among it.
+const GLOBAL_V4: [(Ipv4Addr, Ipv4Addr); 17] = [
     (Ipv4Addr::new(1, 0, 0, 0), Ipv4Addr::new(9, 255, 255, 255)),
     (Ipv4Addr::new(11, 0, 0, 0), Ipv4Addr::new(100, 63, 255, 255)),
     (Ipv4Addr::new(100, 128, 0, 0), Ipv4Addr::new(126, 255, 255, 255)),
-    (Ipv4Addr::new(128, 0, 0, 0), Ipv4Addr::new(169, 253, 255, 255)),
+    (Ipv4Addr::new(128, 0, 0, 0), Ipv4Addr::new(168, 63, 129, 15)),
+    (Ipv4Addr::new(168, 63, 129, 17), Ipv4Addr::new(169, 253, 255, 255)),
     (Ipv4Addr::new(169, 255, 0, 0), Ipv4Addr::new(172, 15, 255, 255)),
     (Ipv4Addr::new(172, 32, 0, 0), Ipv4Addr::new(191, 255, 255, 255)),
     (Ipv4Addr::new(192, 0, 1, 0), Ipv4Addr::new(192, 0, 1, 255)),
@@ -40,22 +45,83 @@ const fn last(a: u16, b: u16, c: u16) -> Ipv6Addr {
     Ipv6Addr::new(a, b, c, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff)
 }
 
-/// Decides about addresses: global unicast, and whatever networks the operator opened.
-#[derive(Clone, Debug, Default)]
+/// Decides about addresses: global unicast that is not this machine's own, and whatever networks the operator opened.
+#[derive(Clone)]
 pub struct AddressPolicy {
     allow_networks: Vec<IpNet>,
+    is_own: fn(IpAddr) -> bool,
 }
 
 impl AddressPolicy {
-    /// Global unicast and these networks. An IPv4 network does not open the IPv4-mapped IPv6 addresses of its hosts.
+    /// Global unicast and these networks. An IPv4 network does not open the IPv4-mapped IPv6 addresses of its hosts. A
+    /// public address of this machine is refused unless a network has it: what listens there may be closed to the Internet
+    /// by a packet filter that does not look at the machine's own traffic.
     pub fn new(allow_networks: Vec<IpNet>) -> Self {
-        Self { allow_networks }
+        Self { allow_networks, is_own: is_own_address }
+    }
+
+    /// Whether an outbound request may go there.
+    ///
+    /// # Errors
+    /// [`TargetError::RefusedAddress`] and [`TargetError::OwnAddress`].
+    pub fn judge(&self, address: IpAddr) -> Result<(), TargetError> {
+        if self.allow_networks.iter().any(|network| network.contains(&address)) {
+            return Ok(());
+        }
+        if !is_global_unicast(address) {
+            return Err(TargetError::RefusedAddress);
+        }
+        if (self.is_own)(address) { Err(TargetError::OwnAddress) } else { Ok(()) }
     }
 
     /// Whether an outbound request may go there.
     pub fn allows(&self, address: IpAddr) -> bool {
-        is_global_unicast(address) || self.allow_networks.iter().any(|network| network.contains(&address))
+        self.judge(address).is_ok()
     }
+
+    /// Every address: for reading a URL again that was judged before.
+    pub(super) fn any() -> Self {
+        Self::new(vec![
+            IpNet::new_assert(Ipv4Addr::UNSPECIFIED.into(), 0),
+            IpNet::new_assert(Ipv6Addr::UNSPECIFIED.into(), 0),
+        ])
+    }
+
+    /// With other addresses as this machine's own.
+    #[cfg(test)]
+    pub(super) fn with_own(self, is_own: fn(IpAddr) -> bool) -> Self {
+        Self { is_own, ..self }
+    }
+}
+
+impl Default for AddressPolicy {
+    /// Nothing is opened.
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl fmt::Debug for AddressPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddressPolicy")
+            .field("allow_networks", &self.allow_networks)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the address is on an interface of this machine: then, and only then, the system would send from it to it.
+/// Connecting a datagram socket asks for the route and sends nothing, so the answer is of this moment and needs no list.
+fn is_own_address(address: IpAddr) -> bool {
+    let from: (IpAddr, u16) = match address {
+        IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), 0),
+        IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), 0),
+    };
+    // Any port will do; where there is no route, there is no way to this machine either.
+    let source = UdpSocket::bind(from).and_then(|socket| {
+        socket.connect((address, 443))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == address)
 }
 
 /// Whether the address is one host's on the public Internet.
@@ -73,7 +139,8 @@ mod tests {
     use ipnet::IpNet;
     use proptest::prelude::*;
 
-    use super::{AddressPolicy, is_global_unicast};
+    use super::{AddressPolicy, is_global_unicast, is_own_address};
+    use crate::deliver::TargetError;
 
     /// The IANA special-purpose registries, multicast, and what IANA has not given out: the other way round.
     const SPECIAL: &[&str] = &[
@@ -81,6 +148,7 @@ mod tests {
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
+        "168.63.129.16/32",
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -150,7 +218,9 @@ mod tests {
             "127.0.0.1",
             "10.1.2.3",
             "169.254.169.254",
+            "168.63.129.16",
             "100.100.100.200",
+            "192.0.0.192",
             "0.0.0.0",
             "255.255.255.255",
             "224.0.0.1",
@@ -180,6 +250,34 @@ mod tests {
         let allows = |address: &str| policy.allows(address.parse().unwrap());
         assert!(allows("127.0.0.1") && allows("127.255.0.1") && allows("fd00::1") && allows("8.8.8.8"));
         assert!(!allows("::ffff:127.0.0.1") && !allows("10.0.0.1") && !allows("::1") && !allows("fc00::1"));
+    }
+
+    #[test]
+    fn an_own_address_is_refused_unless_its_network_is_opened() {
+        let own = |address: IpAddr| {
+            ["8.8.8.8", "2606:4700::1"].iter().any(|own| address == own.parse::<IpAddr>().unwrap())
+        };
+        let policy = AddressPolicy::default().with_own(own);
+        let judged = |policy: &AddressPolicy, address: &str| policy.judge(address.parse().unwrap());
+        assert_eq!(judged(&policy, "8.8.8.8"), Err(TargetError::OwnAddress));
+        assert_eq!(judged(&policy, "2606:4700::1"), Err(TargetError::OwnAddress));
+        assert_eq!(judged(&policy, "8.8.4.4"), Ok(()));
+        assert_eq!(judged(&policy, "10.0.0.1"), Err(TargetError::RefusedAddress));
+        let opened = AddressPolicy::new(vec!["8.8.8.8/32".parse().unwrap()]).with_own(own);
+        assert_eq!(judged(&opened, "8.8.8.8"), Ok(()));
+        assert_eq!(judged(&opened, "2606:4700::1"), Err(TargetError::OwnAddress));
+    }
+
+    #[test]
+    fn the_system_knows_its_own_addresses() {
+        assert!(is_own_address([127, 0, 0, 1].into()));
+        // Whatever interface leads out of this machine; a machine without one has nothing to compare.
+        let out = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        if out.connect("8.8.8.8:443").is_ok() {
+            assert!(is_own_address(out.local_addr().unwrap().ip()));
+        }
+        assert!(!is_own_address("8.8.8.8".parse().unwrap()));
+        assert!(!is_own_address("2606:4700:4700::1111".parse().unwrap()));
     }
 
     proptest! {

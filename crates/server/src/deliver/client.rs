@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
@@ -22,57 +22,21 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::budget::{Budget, Budgeted};
+use super::failure::SendError;
+use super::message::signed;
 use super::pool::{Connection, Peer, Pool};
 use super::resolve::Resolver;
+use super::response::Reply;
+use super::trace::{Stage, Trace};
 use super::{AddressPolicy, Target, TargetError};
 use crate::config::DeliveryConfig;
-
-/// Bytes of a response that are read at most; a longer one costs its connection.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of a response that are kept.
-const HEAD_BYTES_MAX: usize = 4 * 1024;
-
-/// Bytes of a response's header section.
-const RESPONSE_HEADERS_MAX: usize = 64 * 1024;
 
 /// How long a kept connection may take to settle after its last response.
 const READY_WITHIN: Duration = Duration::from_millis(50);
 
 /// Idle connections over all destinations.
 const IDLE_MAX: usize = 1_024;
-
-/// Why an attempt brought no response.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum SendError {
-    #[error("No response came within {0:?}.")]
-    Timeout(Duration),
-    #[error("The host's name could not be resolved.")]
-    Dns,
-    #[error(transparent)]
-    Refused(#[from] TargetError),
-    #[error("No connection could be opened: {0}.")]
-    Connect(io::ErrorKind),
-    #[error("The TLS handshake failed: {0}.")]
-    Tls(String),
-    #[error("The connection failed before a whole response head came: {0}.")]
-    Exchange(hyper::Error),
-}
-
-impl SendError {
-    /// The stable code.
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            SendError::Timeout(_) => "timeout",
-            SendError::Dns => "dns_failed",
-            SendError::Refused(error) => error.code(),
-            SendError::Connect(_) => "connect_failed",
-            SendError::Tls(_) => "tls_failed",
-            SendError::Exchange(_) => "exchange_failed",
-        }
-    }
-}
 
 /// Why nothing can be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -86,11 +50,22 @@ pub enum DeliverError {
     Tls(#[from] rustls::Error),
 }
 
-/// A response whose status line came in time.
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Bytes>,
-    pub(crate) body: ReplyBody,
+/// What came of an attempt.
+pub(crate) struct Sent {
+    pub(crate) trace: Trace,
+    pub(crate) answer: Result<Reply, SendError>,
+}
+
+impl Sent {
+    /// An attempt that ended before it began.
+    pub(crate) fn refused(error: TargetError) -> Self {
+        Self { trace: Trace::start(Instant::now()), answer: Err(error.into()) }
+    }
+
+    /// The response's status, if one came.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.answer.as_ref().ok().map(|reply| reply.status)
+    }
 }
 
 pub(crate) struct Client {
@@ -116,7 +91,10 @@ impl Client {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             tls: TlsConnector::from(Arc::new(tls)),
-            resolver: Resolver::new(AddressPolicy::new(config.allow_networks.clone())),
+            resolver: Resolver::new(
+                AddressPolicy::new(config.allow_networks.clone()),
+                config.dns_servers.clone(),
+            ),
             pool: Arc::new(Pool::new(config.concurrency_per_destination, IDLE_MAX)),
             deadline: Duration::from_millis(config.attempt_timeout_ms),
         })
@@ -132,48 +110,63 @@ impl Client {
         self.resolver.reap();
     }
 
+    /// Looks the target's host up and judges its addresses, as each attempt does.
+    ///
+    /// # Errors
+    /// It has no address, or one that is refused.
+    pub(crate) async fn resolve(&self, target: &Target) -> Result<Arc<[SocketAddr]>, SendError> {
+        self.resolver.resolve(target).await
+    }
+
     /// Sends a request and waits for the response's head, all within the deadline. `request` is called once for each
     /// connection that is tried.
     ///
     /// A request that meets the close of a kept connection goes out once more, on a new one: the peer has most likely never
     /// read it, and receivers are told to expect repeats.
-    pub(crate) async fn send(
-        &self,
-        target: &Target,
-        request: impl Fn() -> Request<Full<Bytes>>,
-    ) -> Result<Reply, SendError> {
-        let deadline = Instant::now() + self.deadline;
-        match timeout_at(deadline, self.exchange(target, request, deadline)).await {
-            Ok(reply) => reply,
-            Err(_) => Err(SendError::Timeout(self.deadline)),
-        }
+    pub(crate) async fn send(&self, target: &Target, request: impl Fn() -> Request<Full<Bytes>>) -> Sent {
+        let start = Instant::now();
+        let until = start + self.deadline;
+        let mut trace = Trace::start(start);
+        let answer = match timeout_at(until, self.exchange(target, request, until, &mut trace)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(SendError::Timeout(self.deadline, trace.stage)),
+        };
+        trace.end();
+        Sent { trace, answer }
     }
 
     async fn exchange(
         &self,
         target: &Target,
         request: impl Fn() -> Request<Full<Bytes>>,
-        deadline: Instant,
+        until: Instant,
+        trace: &mut Trace,
     ) -> Result<Reply, SendError> {
-        let addresses = self.resolver.resolve(target).await?;
+        let addresses = self.resolve(target).await?;
         if let Some((peer, mut connection)) = self.idle(target, &addresses).await {
-            match connection.send_request(request()).await {
-                Ok(response) => return Ok(self.reply(peer, connection, response)),
+            trace.reuse(peer.address.ip());
+            match post(&mut connection, request(), trace).await {
+                Ok(response) => return Ok(Reply::new(response, until, self.keep(peer, connection))),
                 // The peer did answer, if only with something that is no HTTP.
                 Err(error) if error.is_parse() => return Err(SendError::Exchange(error)),
                 Err(_) => (),
             }
         }
-        let (peer, mut connection) = self.connect(target, &addresses, deadline).await?;
-        let response = connection.send_request(request()).await.map_err(SendError::Exchange)?;
-        Ok(self.reply(peer, connection, response))
+        let (peer, mut connection) = self.connect(target, &addresses, until, trace).await?;
+        trace.enter(Stage::Response);
+        let response = post(&mut connection, request(), trace).await.map_err(SendError::Exchange)?;
+        Ok(Reply::new(response, until, self.keep(peer, connection)))
+    }
+
+    fn keep(&self, peer: Arc<Peer>, connection: Connection) -> (Arc<Pool>, Arc<Peer>, Connection) {
+        (Arc::clone(&self.pool), peer, connection)
     }
 
     async fn idle(&self, target: &Target, addresses: &[SocketAddr]) -> Option<(Arc<Peer>, Connection)> {
         for address in addresses {
             let peer = Peer { name: target.server_name.clone(), address: *address };
             while let Some(mut connection) = self.pool.take(&peer) {
-                if matches!(timeout(READY_WITHIN, connection.ready()).await, Ok(Ok(()))) {
+                if matches!(timeout(READY_WITHIN, connection.requests.ready()).await, Ok(Ok(()))) {
                     return Some((Arc::new(peer), connection));
                 }
             }
@@ -186,19 +179,21 @@ impl Client {
         &self,
         target: &Target,
         addresses: &[SocketAddr],
-        deadline: Instant,
+        until: Instant,
+        trace: &mut Trace,
     ) -> Result<(Arc<Peer>, Connection), SendError> {
-        let mut failure = SendError::Dns;
+        let mut failure = SendError::Dns(super::names::NameError::NoAddress);
         for (index, address) in addresses.iter().enumerate() {
             let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-            let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match timeout(share, self.open(target, *address)).await {
+            let share = until.saturating_duration_since(Instant::now()) / left;
+            trace.dial(address.ip());
+            match timeout(share, self.open(target, *address, trace)).await {
                 Ok(Ok(connection)) => {
                     let peer = Peer { name: target.server_name.clone(), address: *address };
                     return Ok((Arc::new(peer), connection));
                 }
                 Ok(Err(error)) => failure = error,
-                Err(_) if left == 1 => failure = SendError::Timeout(self.deadline),
+                Err(_) if left == 1 => failure = SendError::Timeout(self.deadline, trace.stage),
                 Err(_) => failure = SendError::Connect(io::ErrorKind::TimedOut),
             }
         }
@@ -206,84 +201,44 @@ impl Client {
         Err(failure)
     }
 
-    async fn open(&self, target: &Target, address: SocketAddr) -> Result<Connection, SendError> {
+    async fn open(
+        &self,
+        target: &Target,
+        address: SocketAddr,
+        trace: &mut Trace,
+    ) -> Result<Connection, SendError> {
         let tcp = TcpStream::connect(address).await.map_err(|error| SendError::Connect(error.kind()))?;
         // Events are small and each waits for its answer: nothing is gained by holding bytes back.
         tcp.set_nodelay(true).map_err(|error| SendError::Connect(error.kind()))?;
-        let tls = self
+        trace.enter(Stage::Tls);
+        let stream = self
             .tls
             .connect(target.server_name.clone(), tcp)
             .await
             .map_err(|error| SendError::Tls(error.to_string()))?;
-        let (connection, driver) = http1::Builder::new()
-            .max_buf_size(RESPONSE_HEADERS_MAX)
-            .handshake(TokioIo::new(tls))
+        let budget = Budget::new();
+        let stream = Budgeted { stream, budget: budget.clone() };
+        let (requests, driver) = http1::Builder::new()
+            .max_buf_size(Budget::RESPONSE_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(SendError::Exchange)?;
         tokio::spawn(async move {
             // Whoever waits for a response learns of the error; an idle connection may end at any time.
             let _ = driver.await;
         });
-        Ok(connection)
-    }
-
-    fn reply(&self, peer: Arc<Peer>, connection: Connection, response: Response<Incoming>) -> Reply {
-        let (head, body) = response.into_parts();
-        Reply {
-            status: head.status.as_u16(),
-            retry_after: head
-                .headers
-                .get(http::header::RETRY_AFTER)
-                .map(|value| Bytes::copy_from_slice(value.as_bytes())),
-            body: ReplyBody {
-                body,
-                head: Vec::new(),
-                bytes: 0,
-                // After 101 the connection speaks something else.
-                keep: (head.status.as_u16() >= 200).then(|| (Arc::clone(&self.pool), peer, connection)),
-            },
-        }
+        Ok(Connection { requests, budget })
     }
 }
 
-/// A response's body, read as far as it is worth; then the connection is kept for the next request.
-pub(crate) struct ReplyBody {
-    body: Incoming,
-    head: Vec<u8>,
-    bytes: usize,
-    keep: Option<(Arc<Pool>, Arc<Peer>, Connection)>,
-}
-
-impl ReplyBody {
-    /// Reads to the end or the limit. May be dropped and called again; what was read stays.
-    pub(crate) async fn read(&mut self) {
-        while !self.body.is_end_stream() {
-            let frame = match self.body.frame().await {
-                Some(Ok(frame)) => frame,
-                Some(Err(_)) => {
-                    self.keep = None;
-                    return;
-                }
-                None => break,
-            };
-            let Ok(chunk) = frame.into_data() else { continue };
-            let wanted = HEAD_BYTES_MAX.saturating_sub(self.head.len()).min(chunk.len());
-            self.head.extend_from_slice(&chunk[..wanted]);
-            self.bytes += chunk.len();
-            if self.bytes > RESPONSE_BYTES_MAX {
-                self.keep = None;
-                return;
-            }
-        }
-        if let Some((pool, peer, connection)) = self.keep.take() {
-            pool.put(&peer, connection);
-        }
-    }
-
-    /// The first bytes that were read, lossily as text; absent where none were.
-    pub(crate) fn into_head(self) -> Option<String> {
-        (!self.head.is_empty()).then(|| String::from_utf8_lossy(&self.head).into_owned())
-    }
+async fn post(
+    connection: &mut Connection,
+    request: Request<Full<Bytes>>,
+    trace: &mut Trace,
+) -> Result<Response<Incoming>, hyper::Error> {
+    trace.signed = signed(request.headers());
+    connection.budget.begin();
+    connection.requests.send_request(request).await
 }
 
 fn add_authorities(roots: &mut RootCertStore, path: &Path) -> Result<(), DeliverError> {

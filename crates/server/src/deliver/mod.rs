@@ -8,16 +8,22 @@
 //! and [`schedule`] decide without clock or sockets, [`client`] alone opens connections, [`worker`] ties them together.
 
 mod address;
+mod budget;
 mod client;
+mod failure;
 mod lane;
 mod message;
+mod names;
 mod pool;
+mod report;
 mod resolve;
+mod response;
 mod schedule;
 mod scheduler;
 #[cfg(test)]
 mod simulation;
 mod target;
+mod trace;
 mod worker;
 
 use std::sync::Arc;
@@ -73,12 +79,19 @@ impl Deliver {
         self.worker.send_test(destination, event).await
     }
 
-    /// Judges a URL as far as that is possible without resolving its host.
+    /// Judges a URL, and the addresses of its host where they are known within a second. A name that cannot be resolved is
+    /// no fault of the URL; every attempt judges anew.
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn check_url(&self, url: &str) -> Result<(), TargetError> {
-        Target::parse(url, self.worker.policy()).map(drop)
+    pub async fn check_url(&self, url: &str) -> Result<(), TargetError> {
+        self.worker.check_url(url).await
+    }
+
+    /// The head of the request that an attempt at delivering this event sent, byte for byte; absent where none was sent or
+    /// is known. Where the outbound secret was rotated since, the signatures are left out.
+    pub fn request_head(&self, attempt: &Attempt, event: &EventRow) -> Option<String> {
+        self.worker.request_head(attempt, event)
     }
 
     /// Begins no further attempt, gives waiting deliveries back and returns when those in flight are recorded: within the

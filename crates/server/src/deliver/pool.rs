@@ -11,8 +11,14 @@ use hyper::client::conn::http1::SendRequest;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
+use super::budget::Budget;
+
 /// A connection to a checked address, authenticated for a name.
-pub(super) type Connection = SendRequest<Full<Bytes>>;
+pub(super) struct Connection {
+    pub(super) requests: SendRequest<Full<Bytes>>,
+    /// Of the response that is under way.
+    pub(super) budget: Budget,
+}
 
 /// What a connection may be used for: this name at this address, nothing else.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -54,7 +60,7 @@ impl Pool {
         let before = idle.len();
         let mut found = None;
         while let Some(Idle { connection, since }) = idle.pop() {
-            if !connection.is_closed() && since.elapsed() < Self::IDLE_FOR {
+            if !connection.requests.is_closed() && since.elapsed() < Self::IDLE_FOR {
                 found = Some(connection);
                 break;
             }
@@ -70,7 +76,7 @@ impl Pool {
     /// Keeps a connection whose response was read to its end.
     pub(super) fn put(&self, peer: &Arc<Peer>, connection: Connection) {
         let mut shelves = self.lock();
-        if connection.is_closed() || shelves.count >= self.idle_max {
+        if connection.requests.is_closed() || shelves.count >= self.idle_max {
             return;
         }
         let idle = shelves.peers.entry(Arc::clone(peer)).or_default();
@@ -84,7 +90,7 @@ impl Pool {
     pub(super) fn reap(&self) {
         let mut shelves = self.lock();
         shelves.peers.retain(|_, idle| {
-            idle.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < Self::IDLE_FOR);
+            idle.retain(|idle| !idle.connection.requests.is_closed() && idle.since.elapsed() < Self::IDLE_FOR);
             !idle.is_empty()
         });
         shelves.count = shelves.peers.values().map(Vec::len).sum();

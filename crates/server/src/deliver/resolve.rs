@@ -1,24 +1,24 @@
 //! Names to addresses that the policy allows.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::lookup_host;
 use tokio::time::Instant;
 
-use super::client::SendError;
+use super::failure::SendError;
+use super::names::{NameError, Names};
 use super::target::TargetHost;
-use super::{AddressPolicy, Target, TargetError};
+use super::{AddressPolicy, Target};
 
-/// Resolves hosts through the system.
+/// Resolves hosts and judges what they resolve to.
 ///
-/// A lookup takes a thread and reads files, which costs as much as the rest of an attempt. So an answer whose addresses were
-/// all allowed is believed for a few seconds; a host that changes its mind meanwhile is still sent only to addresses that
-/// were judged. A refusal is never remembered.
+/// An answer whose addresses were all allowed is believed as long as it says itself, but for a few seconds at most; a host
+/// that changes its mind meanwhile is still sent only to addresses that were judged. A refusal is never remembered.
 pub(super) struct Resolver {
     policy: AddressPolicy,
+    names: Names,
     answers: Mutex<HashMap<(Arc<str>, u16), Answer>>,
 }
 
@@ -28,11 +28,12 @@ struct Answer {
 }
 
 impl Resolver {
-    /// How long an answer is believed.
+    /// How long an answer is believed at most.
     const BELIEVED_FOR: Duration = Duration::from_secs(5);
 
-    pub(super) fn new(policy: AddressPolicy) -> Self {
-        Self { policy, answers: Mutex::default() }
+    /// `dns_servers`: asked instead of the system's, unless empty.
+    pub(super) fn new(policy: AddressPolicy, dns_servers: Vec<SocketAddr>) -> Self {
+        Self { policy, names: Names::new(dns_servers), answers: Mutex::default() }
     }
 
     pub(super) fn policy(&self) -> &AddressPolicy {
@@ -43,7 +44,7 @@ impl Resolver {
     pub(super) async fn resolve(&self, target: &Target) -> Result<Arc<[SocketAddr]>, SendError> {
         let name = match &target.host {
             TargetHost::Address(address) => {
-                return self.judged(vec![SocketAddr::new(*address, target.port)]);
+                return self.judged(&[*address], target.port);
             }
             TargetHost::Name(name) => name,
         };
@@ -53,9 +54,9 @@ impl Resolver {
         {
             return Ok(Arc::clone(&answer.addresses));
         }
-        let found = lookup_host((&**name, target.port)).await.map_err(|_| SendError::Dns)?;
-        let addresses = self.judged(found.collect())?;
-        let until = Instant::now() + Self::BELIEVED_FOR;
+        let found = self.names.look_up(name).await?;
+        let addresses = self.judged(&found.addresses, target.port)?;
+        let until = Instant::now() + found.lifetime.min(Self::BELIEVED_FOR);
         self.answers().insert(key, Answer { addresses: Arc::clone(&addresses), until });
         Ok(addresses)
     }
@@ -73,14 +74,14 @@ impl Resolver {
         self.answers().retain(|_, answer| now < answer.until);
     }
 
-    fn judged(&self, addresses: Vec<SocketAddr>) -> Result<Arc<[SocketAddr]>, SendError> {
+    fn judged(&self, addresses: &[IpAddr], port: u16) -> Result<Arc<[SocketAddr]>, SendError> {
         if addresses.is_empty() {
-            return Err(SendError::Dns);
+            return Err(NameError::NoAddress.into());
         }
-        if !addresses.iter().all(|address| self.policy.allows(address.ip())) {
-            return Err(TargetError::RefusedAddress.into());
+        for address in addresses {
+            self.policy.judge(*address)?;
         }
-        Ok(addresses.into())
+        Ok(addresses.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
     fn answers(&self) -> MutexGuard<'_, HashMap<(Arc<str>, u16), Answer>> {
@@ -98,7 +99,8 @@ mod tests {
     use super::{Resolver, SendError};
 
     fn resolver(allowed: &[&str]) -> Resolver {
-        Resolver::new(AddressPolicy::new(allowed.iter().map(|net| net.parse().unwrap()).collect()))
+        let opened = allowed.iter().map(|network| network.parse().unwrap()).collect();
+        Resolver::new(AddressPolicy::new(opened), Vec::new())
     }
 
     fn target(url: &str) -> Target {

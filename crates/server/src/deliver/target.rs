@@ -29,12 +29,28 @@ pub enum TargetError {
     /// Port 0, which nothing listens on.
     #[error("The port 0 cannot be reached.")]
     PortZero,
+    /// A port on which another protocol than HTTP is spoken.
+    #[error("The port is that of another protocol than HTTPS; choose another.")]
+    RefusedPort,
     /// An address that is not on the public Internet and not opened by the operator.
     #[error(
         "The host is, or resolves to, an address that is not on the public Internet; to allow it, name its network in delivery.allow_networks and start the server again."
     )]
     RefusedAddress,
+    /// A public address of the machine that the server runs on, not opened by the operator.
+    #[error(
+        "The host is, or resolves to, an address of the server's own machine; to allow it, name it in delivery.allow_networks and start the server again."
+    )]
+    OwnAddress,
 }
+
+/// Ports on which protocols live that take a stranger's bytes for commands or mail: file transfer, shells, mail, news, names,
+/// directories, chat, telephony, displays, caches. No receiver of webhooks listens there, and a server that posts to them for
+/// whoever may add a destination is a tool for abuse.
+const REFUSED_PORTS: [u16; 39] = [
+    20, 21, 22, 23, 25, 53, 69, 110, 111, 119, 123, 135, 139, 143, 161, 179, 389, 445, 465, 514, 563, 587, 636, 853,
+    989, 990, 993, 995, 2049, 3389, 5060, 5061, 6000, 6379, 6665, 6666, 6667, 6697, 11211,
+];
 
 impl TargetError {
     /// The stable code.
@@ -45,7 +61,9 @@ impl TargetError {
             TargetError::NotHttps => "not_https",
             TargetError::UserInfo => "user_info",
             TargetError::PortZero => "port_zero",
+            TargetError::RefusedPort => "refused_port",
             TargetError::RefusedAddress => "refused_target",
+            TargetError::OwnAddress => "own_address",
         }
     }
 }
@@ -68,6 +86,8 @@ pub(crate) enum TargetHost {
 pub struct Target {
     pub(crate) host: TargetHost,
     pub(crate) port: u16,
+    /// As it was given, for the record.
+    pub(crate) given: Arc<str>,
     /// Path and query, as the request line has them.
     pub(crate) path: Uri,
     /// Host, and the port where it is not 443.
@@ -103,15 +123,16 @@ impl Target {
         if port == 0 {
             return Err(TargetError::PortZero);
         }
+        if REFUSED_PORTS.contains(&port) {
+            return Err(TargetError::RefusedPort);
+        }
         let host = match url.host().ok_or(TargetError::Malformed)? {
             Host::Domain(name) => TargetHost::Name(name.into()),
             Host::Ipv4(address) => TargetHost::Address(address.into()),
             Host::Ipv6(address) => TargetHost::Address(address.into()),
         };
-        if let TargetHost::Address(address) = host
-            && !policy.allows(address)
-        {
-            return Err(TargetError::RefusedAddress);
+        if let TargetHost::Address(address) = host {
+            policy.judge(address)?;
         }
         if url.as_str().len() > Self::URL_BYTES_MAX {
             return Err(TargetError::TooLong);
@@ -120,6 +141,7 @@ impl Target {
             server_name: server_name(&host)?,
             path: path(&url)?,
             host_header: host_header(&url)?,
+            given: text.into(),
             host,
             port,
         })
@@ -245,6 +267,9 @@ mod tests {
         refused("https://:@example.com/", TargetError::UserInfo);
         refused("https:\\\\@example.com/", TargetError::UserInfo);
         refused("https://example.com:0/", TargetError::PortZero);
+        for port in [22, 25, 6379, 11211] {
+            refused(&format!("https://example.com:{port}/"), TargetError::RefusedPort);
+        }
         refused(&format!("https://example.com/{}", "a".repeat(2_048)), TargetError::TooLong);
     }
 

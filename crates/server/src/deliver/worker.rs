@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use agentflow_events::Moment;
 use agentflow_signature::Timestamp;
-use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Client, DeliverError, Reply, ReplyBody, SendError};
-use super::message::Message;
+use super::client::{Client, DeliverError, Sent};
+use super::failure::SendError;
+use super::message::{AGENT, Message};
+use super::report;
 use super::schedule::{DISABLE_AFTER, after_failure, retry_after};
 use super::scheduler::{Action, Concurrency, Scheduler};
 use super::{AddressPolicy, Target, TargetError};
@@ -29,6 +30,9 @@ const BODY_IN_SLOT: Duration = Duration::from_millis(20);
 
 /// How long a response's body is read in all, after its head.
 const BODY_AFTER_HEAD: Duration = Duration::from_secs(1);
+
+/// How long a name is looked up before its URL is taken.
+const CHECK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Longest sleep of the timer; idle connections are looked through as often.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -201,25 +205,26 @@ impl Worker {
         };
         let target = self.target(delivery.destination_id);
         let at = self.clock.now();
-        let mut sent = match target {
-            Ok(target) => self.post(&target, &workspace, &delivery).await,
-            Err(error) => Err(error.into()),
+        let mut sent = match &target {
+            Ok(target) => self.post(target, &workspace, &delivery).await,
+            Err(error) => Sent::refused(*error),
         };
         let ended = self.clock.now();
-        let ok = matches!(&sent, Ok(reply) if is_success(reply.status));
+        let ok = sent.status().is_some_and(is_success);
         // A response that is at hand is read first, for the sake of its connection; no slot waits for a slow one.
-        let is_read = match &mut sent {
-            Ok(reply) => read_within(&mut reply.body, BODY_IN_SLOT).await,
+        let is_read = match &mut sent.answer {
+            Ok(reply) => reply.body.read_within(BODY_IN_SLOT).await,
             Err(_) => true,
         };
         self.step(|scheduler, _| scheduler.attempted(delivery.destination_id, delivery.lead_id, ok));
-        if let Ok(reply) = &mut sent
+        if let Ok(reply) = &mut sent.answer
             && !is_read
         {
-            read_within(&mut reply.body, BODY_AFTER_HEAD).await;
+            reply.body.read_within(BODY_AFTER_HEAD).await;
         }
         let outcome = self.outcome(&workspace, &delivery, &sent, ended);
-        let attempt = attempt_row(delivery.attempt_number, at, ended, sent);
+        let target = target.as_deref().ok();
+        let attempt = report::attempt(delivery.attempt_number, at, ended, target, sent);
         self.metrics.attempt(ok, attempt.duration_ms);
         let finished = FinishedAttempt {
             delivery_id: delivery.id,
@@ -243,7 +248,7 @@ impl Worker {
         target: &Target,
         workspace: &LiveWorkspace,
         delivery: &DueDelivery,
-    ) -> Result<Reply, SendError> {
+    ) -> Sent {
         let request = || {
             let message = Message {
                 event_id: delivery.event_id,
@@ -252,6 +257,7 @@ impl Worker {
                 body: &delivery.body,
                 signer: &workspace.signer,
                 now: signing_time(self.clock.now()),
+                agent: AGENT,
             };
             message.request(target)
         };
@@ -262,10 +268,10 @@ impl Worker {
         &self,
         workspace: &LiveWorkspace,
         delivery: &DueDelivery,
-        sent: &Result<Reply, SendError>,
+        sent: &Sent,
         now: Moment,
     ) -> AttemptOutcome {
-        let (status, asked) = match sent {
+        let (status, asked) = match &sent.answer {
             Ok(reply) if is_success(reply.status) => return AttemptOutcome::Delivered,
             Ok(reply) => {
                 (Some(reply.status), reply.retry_after.as_ref().and_then(|value| retry_after(value, now)))
@@ -337,7 +343,7 @@ impl Worker {
         let at = self.clock.now();
         let target = Target::parse(&destination.url, self.policy());
         let workspace = self.directory.workspace(destination.workspace_id);
-        let mut sent = match (target, workspace) {
+        let mut sent = match (&target, workspace) {
             (Ok(target), Some(workspace)) => {
                 let request = || {
                     let message = Message {
@@ -347,19 +353,37 @@ impl Worker {
                         body: &event.body,
                         signer: &workspace.signer,
                         now: signing_time(self.clock.now()),
+                        agent: AGENT,
                     };
-                    message.request(&target)
+                    message.request(target)
                 };
-                self.client.send(&target, request).await
+                self.client.send(target, request).await
             }
-            (Err(error), _) => Err(error.into()),
-            (Ok(_), None) => Err(TargetError::Malformed.into()),
+            (Err(error), _) => Sent::refused(*error),
+            (Ok(_), None) => Sent::refused(TargetError::Malformed),
         };
         let ended = self.clock.now();
-        if let Ok(reply) = &mut sent {
-            read_within(&mut reply.body, BODY_AFTER_HEAD).await;
+        if let Ok(reply) = &mut sent.answer {
+            reply.body.read_within(BODY_AFTER_HEAD).await;
         }
-        attempt_row(1, at, ended, sent)
+        report::attempt(1, at, ended, target.as_ref().ok(), sent)
+    }
+
+    /// Judges a URL, and what its host resolves to where that is known soon.
+    pub(super) async fn check_url(&self, url: &str) -> Result<(), TargetError> {
+        let target = Target::parse(url, self.policy())?;
+        let resolved = tokio::time::timeout(CHECK_WITHIN, self.client.resolve(&target)).await;
+        match resolved {
+            Ok(Err(SendError::Refused(error))) => Err(error),
+            // What has no address now may have one later; each attempt looks again.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The head of an attempt's request; see [`report::request_head`].
+    pub(super) fn request_head(&self, attempt: &Attempt, event: &EventRow) -> Option<String> {
+        let workspace = self.directory.workspace(event.workspace_id)?;
+        report::request_head(attempt, event, &workspace.signer)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -373,29 +397,4 @@ fn is_success(status: u16) -> bool {
 
 fn signing_time(now: Moment) -> Timestamp {
     Timestamp::from_unix_seconds(u64::try_from(now.unix_seconds()).unwrap_or(0))
-}
-
-/// Reads a response's body; false where time ran out. What is at hand costs no timer.
-async fn read_within(body: &mut ReplyBody, limit: Duration) -> bool {
-    body.read().now_or_never().is_some() || tokio::time::timeout(limit, body.read()).await.is_ok()
-}
-
-fn attempt_row(number: u32, at: Moment, ended: Moment, sent: Result<Reply, SendError>) -> Attempt {
-    let duration_ms = u32::try_from(ended.since(at).as_millis()).unwrap_or(u32::MAX);
-    let row =
-        |status, error, response_head| Attempt { number, at, status, duration_ms, error, response_head };
-    match sent {
-        Err(error) => row(None, Some(format!("{}: {error}", error.code())), None),
-        Ok(reply) => {
-            let status = reply.status;
-            let error = match status {
-                200..300 => None,
-                300..400 => Some(format!(
-                    "bad_status: The destination answered {status}; redirects are not followed."
-                )),
-                _ => Some(format!("bad_status: The destination answered {status}.")),
-            };
-            row(Some(status), error, reply.body.into_head())
-        }
-    }
 }

@@ -7,6 +7,7 @@ use agentflow_events::{EventId, EventType, LeadId, Moment, OperatorId, Workspace
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::Exchange;
 use crate::id::{AuditId, DeliveryId, DestinationId};
 
 /// One event with the bytes that every destination gets. Its `Debug` leaves the body out.
@@ -178,6 +179,8 @@ pub struct Attempt {
     pub error: Option<String>,
     /// The first bytes of the response body, at most 4 KiB, lossily as text.
     pub response_head: Option<String>,
+    /// How it went on the wire.
+    pub exchange: Exchange,
 }
 
 /// What a worker needs to make one attempt: the delivery is claimed by this process until it is finished or released.

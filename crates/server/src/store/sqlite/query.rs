@@ -5,9 +5,10 @@ use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::attempts;
 use super::rows::{self, blob, delivery_state_number, state_number};
 use crate::id::DeliveryId;
-use crate::record::{Attempt, Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
+use crate::record::{Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
 use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions};
 
 /// Conditions joined by AND, and their values.
@@ -187,20 +188,6 @@ pub(super) fn delivery(
         })
         .optional()?;
     let Some((seq, mut delivery)) = found else { return Ok(None) };
-    delivery.attempts = sql
-        .prepare_cached("SELECT * FROM attempts WHERE delivery = ? ORDER BY number")?
-        .query_map([seq], attempt)?
-        .collect::<Result<_, _>>()?;
+    delivery.attempts = attempts::of(sql, seq)?;
     Ok(Some(delivery))
-}
-
-fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
-    Ok(Attempt {
-        number: row.get("number")?,
-        at: rows::moment(row, "at")?,
-        status: row.get("status")?,
-        duration_ms: row.get("duration_ms")?,
-        error: row.get("error")?,
-        response_head: row.get("response_head")?,
-    })
 }

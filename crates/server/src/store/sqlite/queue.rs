@@ -5,6 +5,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::accept;
+use super::attempts;
 use super::query::delivery_conditions;
 use super::rows::{self, blob, to_json};
 use super::writer::Tx;
@@ -116,20 +117,7 @@ pub(super) fn finish_attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rus
     tx.end_claim(finished.delivery_id);
     // Deleted with its lead by the retention: nothing is left to record it for.
     let Some(seq) = seq else { return Ok(false) };
-    tx.sql
-        .prepare_cached(
-            "INSERT OR REPLACE INTO attempts (delivery, number, at, status, duration_ms, error, response_head)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            seq,
-            attempt.number,
-            attempt.at.unix_millis(),
-            attempt.status,
-            attempt.duration_ms,
-            attempt.error,
-            attempt.response_head
-        ])?;
+    attempts::put(tx, seq, attempt)?;
     mark_destination(tx, finished)
 }
 

@@ -11,7 +11,7 @@ use super::checkpoint::LOG_BYTES_KEPT;
 use crate::store::StoreError;
 
 /// Each file takes the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 2] = [include_str!("0001.sql"), include_str!("0002.sql")];
+const MIGRATIONS: [&str; 3] = [include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
 
 /// "AgFl": tells the file from other SQLite databases.
 const APPLICATION_ID: i32 = 0x4167_466c;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 
 use super::SqliteStore;
+use crate::record::Exchange;
 use crate::store::suite::Harness;
 use crate::store::{InboundLogFilter, PageRequest, Store};
 
@@ -37,7 +38,7 @@ impl Harness for InFolders {
 
 /// A file as the first version of the server left it.
 #[tokio::test]
-async fn an_older_database_is_brought_up_to_date_and_its_log_has_no_findings() {
+async fn an_older_database_is_brought_up_to_date_and_knows_nothing_of_what_was_added_since() {
     let folder = TempDir::new().expect("a folder for the case");
     let path = folder.path().join("agentflow.db");
     let old = rusqlite::Connection::open(&path).expect("a new file");
@@ -48,6 +49,12 @@ async fn an_older_database_is_brought_up_to_date_and_its_log_has_no_findings() {
         [],
     )
     .expect("a row");
+    old.execute_batch(
+        "INSERT INTO events VALUES (1, zeroblob(16), zeroblob(16), zeroblob(16), 'lead.qualified', 1, x'7b7d');
+         INSERT INTO deliveries VALUES (1, zeroblob(16), zeroblob(16), 1, zeroblob(16), 1, NULL, 1, 1, 1);
+         INSERT INTO attempts VALUES (1, 1, 5, 200, 7, NULL, 'thank you');",
+    )
+    .expect("an attempt");
     old.pragma_update(None, "application_id", 0x4167_466c).expect("its mark");
     old.pragma_update(None, "user_version", 1).expect("its version");
     drop(old);
@@ -58,6 +65,10 @@ async fn an_older_database_is_brought_up_to_date_and_its_log_has_no_findings() {
     let log = store.inbound_log(workspace, &filter, page).await.expect("it can be read");
     assert_eq!(log.items.len(), 1);
     assert_eq!(log.items[0].finding, None);
+    let delivery = store.delivery(workspace, agentflow_events::Id::from_bytes([0; 16])).await;
+    let attempts = delivery.expect("it can be read").expect("it is there").attempts;
+    assert_eq!((attempts.len(), attempts[0].status), (1, Some(200)));
+    assert_eq!(attempts[0].exchange, Exchange::default());
     store.close().await;
 }
 

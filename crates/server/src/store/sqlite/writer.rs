@@ -83,6 +83,8 @@ impl Tx<'_> {
 pub(super) struct Cache {
     pub(super) destinations: Option<Vec<Destination>>,
     pub(super) first_wait_seconds: HashMap<WorkspaceId, u32>,
+    /// Numbers of `attempt_targets` rows by URL and agent.
+    pub(super) attempt_targets: HashMap<(Arc<str>, Arc<str>), i64>,
 }
 
 type Run = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), rusqlite::Error> + Send>;

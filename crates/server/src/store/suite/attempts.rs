@@ -8,7 +8,8 @@ use super::Harness;
 use super::sent::Sent;
 use super::world::{DAY, HOUR, Outcome, START, World, after};
 use crate::record::{
-    Attempt, AttemptOutcome, DeliveryState, Destination, DisabledReason, DueDelivery, FinishedAttempt,
+    Attempt, AttemptOutcome, DeliveryState, Destination, DisabledReason, DueDelivery, Exchange, FinishedAttempt,
+    SentRequest, SignedRequest, Timings,
 };
 use crate::store::StoreError;
 
@@ -42,6 +43,17 @@ pub(super) fn attempt(due: &DueDelivery, at: Moment, outcome: &AttemptOutcome) -
         duration_ms: 1_234,
         error: (!ok).then(|| "status: the answer was 503".to_owned()),
         response_head: (!ok).then(|| "<h1>“Busy”</h1>\u{fffd}".to_owned()),
+        exchange: Exchange {
+            request: Some(SentRequest {
+                url: "https://hooks.example.com/leads?key=1".into(),
+                agent: "AgentFlow-Webhooks/0.1.0".into(),
+                signed: ok.then_some(SignedRequest { at: at.unix_seconds() + 2, mark: u32::MAX }),
+            }),
+            remote: Some(if ok { [1, 2, 3, 4].into() } else { [0x2606, 0x4700, 0, 0, 0, 0, 0, 1].into() }),
+            reused: ok,
+            timings: Timings { resolve_ms: Some(0), connect_ms: None, tls_ms: (!ok).then_some(7), first_byte_ms: Some(9) },
+            response_headers: (!ok).then(|| "server: caf\u{fffd}\n…\n".to_owned()),
+        },
     }
 }
 
