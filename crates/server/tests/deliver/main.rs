@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bad_receivers;
+mod dns;
 mod memory;
+mod names;
 mod receiver;
 mod rig;
+mod urls;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -13,8 +13,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -41,19 +43,60 @@ impl Authority {
     }
 
     pub(crate) fn acceptor(&self, name: &str) -> TlsAcceptor {
+        self.acceptor_of(name, &[])
+    }
+
+    /// One that speaks these protocols alone, unless there is none.
+    pub(crate) fn acceptor_of(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
+        let mut config =
+            server_config(self.certificate(CertificateParams::new([name.to_owned()]).unwrap(), &key), &key, None);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
+
+    /// One whose certificate is as it is told.
+    pub(crate) fn acceptor_with(&self, params: CertificateParams, key: &KeyPair) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::new(server_config(self.certificate(params, key), key, None)))
+    }
+
+    /// One that lets in nobody without a certificate of this authority.
+    pub(crate) fn acceptor_for_clients(&self, name: &str) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let certificate = self.certificate(CertificateParams::new([name.to_owned()]).unwrap(), &key);
+        TlsAcceptor::from(Arc::new(server_config(certificate, &key, Some(clients))))
+    }
+
+    /// One whose certificate is signed by nobody else.
+    pub(crate) fn self_signed(name: &str) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        TlsAcceptor::from(Arc::new(server_config(certificate.der().clone(), &key, None)))
+    }
+
+    fn certificate(&self, params: CertificateParams, key: &KeyPair) -> CertificateDer<'static> {
+        params.signed_by(key, &self.issuer).unwrap().der().clone()
+    }
+}
+
+fn server_config(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> ServerConfig {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    builder.with_single_cert(vec![certificate], key).unwrap()
 }
 
 /// One request as it came.
