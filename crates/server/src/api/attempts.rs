@@ -18,7 +18,6 @@ pub(super) struct AttemptJson {
     url: Option<String>,
     request_head: Option<String>,
     response_headers: Option<Vec<HeaderJson>>,
-    /// Whether all headers are shown; null where no response came.
     response_headers_complete: Option<bool>,
     response_head: Option<String>,
     remote_address: Option<IpAddr>,

@@ -10,8 +10,8 @@ use agentflow_lead::FieldCode;
 use axum::extract::State;
 use serde::Serialize;
 
-use super::auth::{Administers, Caller, Decides, Reads};
 use super::attempts::AttemptJson;
+use super::auth::{Administers, Caller, Decides, Reads};
 use super::form::Form;
 use super::query::{Named, PageJson, Params, bad};
 use super::{App, Reply, id, not_found};

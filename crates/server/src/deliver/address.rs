@@ -103,9 +103,7 @@ impl Default for AddressPolicy {
 
 impl fmt::Debug for AddressPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddressPolicy")
-            .field("allow_networks", &self.allow_networks)
-            .finish_non_exhaustive()
+        f.debug_struct("AddressPolicy").field("allow_networks", &self.allow_networks).finish_non_exhaustive()
     }
 }
 

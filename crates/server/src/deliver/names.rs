@@ -79,7 +79,8 @@ impl Names {
 
     /// The files as they are now; read again where one was changed.
     fn system(&self) -> Result<Arc<System>, NameError> {
-        let changed = [HOSTS, RESOLV_CONF].map(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+        let changed =
+            [HOSTS, RESOLV_CONF].map(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
         let mut known = self.system.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(system) = &*known
             && system.changed == changed

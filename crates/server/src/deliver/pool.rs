@@ -90,7 +90,9 @@ impl Pool {
     pub(super) fn reap(&self) {
         let mut shelves = self.lock();
         shelves.peers.retain(|_, idle| {
-            idle.retain(|idle| !idle.connection.requests.is_closed() && idle.since.elapsed() < Self::IDLE_FOR);
+            idle.retain(|idle| {
+                !idle.connection.requests.is_closed() && idle.since.elapsed() < Self::IDLE_FOR
+            });
             !idle.is_empty()
         });
         shelves.count = shelves.peers.values().map(Vec::len).sum();

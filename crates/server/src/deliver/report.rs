@@ -13,7 +13,13 @@ use crate::record::{Attempt, EventRow, Exchange, SentRequest};
 static AGENT_TEXT: LazyLock<Arc<str>> = LazyLock::new(|| AGENT.into());
 
 /// The attempt at `target`, from `at` until `ended`.
-pub(super) fn attempt(number: u32, at: Moment, ended: Moment, target: Option<&Target>, sent: Sent) -> Attempt {
+pub(super) fn attempt(
+    number: u32,
+    at: Moment,
+    ended: Moment,
+    target: Option<&Target>,
+    sent: Sent,
+) -> Attempt {
     let Sent { trace, answer } = sent;
     let mut attempt = Attempt {
         number,

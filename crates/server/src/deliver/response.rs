@@ -65,11 +65,8 @@ impl Reply {
 fn kept(headers: &HeaderMap, bytes_max: usize) -> String {
     let mut text = String::with_capacity(256);
     for (name, value) in headers {
-        let value = if is_secret(name) {
-            "[left out]".into()
-        } else {
-            String::from_utf8_lossy(value.as_bytes())
-        };
+        let value =
+            if is_secret(name) { "[left out]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
         if text.len() + name.as_str().len() + value.len() + 3 > bytes_max {
             text.push_str("…\n");
             break;

@@ -48,8 +48,8 @@ pub enum TargetError {
 /// directories, chat, telephony, displays, caches. No receiver of webhooks listens there, and a server that posts to them for
 /// whoever may add a destination is a tool for abuse.
 const REFUSED_PORTS: [u16; 39] = [
-    20, 21, 22, 23, 25, 53, 69, 110, 111, 119, 123, 135, 139, 143, 161, 179, 389, 445, 465, 514, 563, 587, 636, 853,
-    989, 990, 993, 995, 2049, 3389, 5060, 5061, 6000, 6379, 6665, 6666, 6667, 6697, 11211,
+    20, 21, 22, 23, 25, 53, 69, 110, 111, 119, 123, 135, 139, 143, 161, 179, 389, 445, 465, 514, 563, 587,
+    636, 853, 989, 990, 993, 995, 2049, 3389, 5060, 5061, 6000, 6379, 6665, 6666, 6667, 6697, 11211,
 ];
 
 impl TargetError {

@@ -243,12 +243,7 @@ impl Worker {
         targets.get(&destination).cloned().unwrap_or(Err(TargetError::Malformed))
     }
 
-    async fn post(
-        &self,
-        target: &Target,
-        workspace: &LiveWorkspace,
-        delivery: &DueDelivery,
-    ) -> Sent {
+    async fn post(&self, target: &Target, workspace: &LiveWorkspace, delivery: &DueDelivery) -> Sent {
         let request = || {
             let message = Message {
                 event_id: delivery.event_id,

@@ -58,6 +58,46 @@ async fn a_signed_event_arrives_as_the_api_shows_it() {
 }
 
 #[tokio::test]
+async fn an_attempt_shows_what_crossed_the_wire() {
+    let (rig, mut receiver) = start().await;
+    add(&rig, &receiver.url(204)).await;
+    rig.lead(lead_of("Jordan")).await;
+    let (headers, body) = receiver.next().await;
+    let delivery = settled(&rig, "delivered").await;
+    let attempt = &delivery["attempts"][0];
+    assert_eq!(attempt["url"], receiver.url(204));
+    let head = attempt["request_head"].as_str().unwrap();
+    assert!(
+        head.starts_with("POST /204 HTTP/1.1\r\nhost: localhost:") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    let shown: Vec<_> = head.lines().skip(1).filter_map(|line| line.split_once(": ")).collect();
+    assert_eq!(shown.len(), headers.len());
+    for (name, value) in shown {
+        assert_eq!(headers[name], value, "{name}");
+    }
+    assert_eq!(headers["content-length"], body.len().to_string());
+    let names: Vec<_> =
+        attempt["response_headers"].as_array().unwrap().iter().map(|header| &header["name"]).collect();
+    assert!(names.contains(&&json!("date")), "{names:?}");
+    assert_eq!(attempt["response_headers_complete"], true);
+    assert_eq!(
+        (&attempt["remote_address"], &attempt["connection_reused"]),
+        (&json!("127.0.0.1"), &json!(false))
+    );
+    assert!(attempt["timings"].as_object().unwrap().values().all(Value::is_u64), "{attempt}");
+
+    // With another secret, nobody can make the signature again.
+    rig.call("POST", "/api/v1/secrets/outbound/rotate", Value::Null).await.expect(200);
+    let later = rig.get(&format!("/api/v1/deliveries/{}", delivery["id"].as_str().unwrap())).await;
+    let head = later["attempts"][0]["request_head"].as_str().unwrap();
+    let signature = headers["x-agentflow-signature"].to_str().unwrap();
+    assert!(head.contains(&format!("x-agentflow-signature: {}[left out", &signature[..15])), "{head}");
+    assert!(!head.contains(signature) && head.contains("webhook-signature: v1,[left out"), "{head}");
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_sent_again_on_request() {
     let (rig, mut receiver) = start().await;
     rig.call("PUT", "/api/v1/settings", json!({"retry_schedule_seconds": [0]})).await.expect(200);

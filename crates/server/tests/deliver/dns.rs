@@ -91,7 +91,9 @@ impl Question {
             Says::Addresses(addresses, lifetime) => {
                 let of = |address: &IpAddr| match (address, self.kind) {
                     (IpAddr::V4(address), Self::A) => Some(record(Self::A, lifetime, &address.octets())),
-                    (IpAddr::V6(address), Self::AAAA) => Some(record(Self::AAAA, lifetime, &address.octets())),
+                    (IpAddr::V6(address), Self::AAAA) => {
+                        Some(record(Self::AAAA, lifetime, &address.octets()))
+                    }
                     _ => None,
                 };
                 (0, addresses.iter().filter_map(of).collect())
@@ -106,7 +108,8 @@ impl Question {
 /// A record of the name that was asked for.
 fn record(kind: u16, lifetime: u32, bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap();
-    [&[0xc0, 12], &kind.to_be_bytes()[..], &[0, 1], &lifetime.to_be_bytes(), &length.to_be_bytes(), bytes].concat()
+    [&[0xc0, 12], &kind.to_be_bytes()[..], &[0, 1], &lifetime.to_be_bytes(), &length.to_be_bytes(), bytes]
+        .concat()
 }
 
 fn labels(name: &str) -> Vec<u8> {

@@ -7,6 +7,7 @@ mod dns;
 mod memory;
 mod names;
 mod receiver;
+mod record;
 mod rig;
 mod urls;
 

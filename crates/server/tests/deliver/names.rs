@@ -8,9 +8,9 @@ use agentflow_server::config::DeliveryConfig;
 use tokio::net::TcpListener;
 
 use crate::dns::{Dns, Says};
+use crate::failed;
 use crate::receiver::{Authority, Receiver};
 use crate::rig::Rig;
-use crate::failed;
 
 const ALLOWED: [u8; 4] = [127, 0, 0, 1];
 const CANARY: [u8; 4] = [127, 0, 0, 2];
@@ -65,7 +65,11 @@ async fn a_name_that_flips_ten_thousand_times_never_leads_to_the_canary() {
     for n in 0..FLIPS {
         let attempt = rig.deliver.send_test(&destination, event.clone()).await;
         if n % 2 == 0 {
-            assert_eq!((attempt.status, attempt.exchange.remote), (Some(204), Some(ALLOWED.into())), "{attempt:?}");
+            assert_eq!(
+                (attempt.status, attempt.exchange.remote),
+                (Some(204), Some(ALLOWED.into())),
+                "{attempt:?}"
+            );
         } else {
             failed(&attempt, None, "refused_target");
             assert_eq!(attempt.exchange.remote, None);
@@ -73,7 +77,11 @@ async fn a_name_that_flips_ten_thousand_times_never_leads_to_the_canary() {
     }
     assert_eq!(visits.load(Ordering::SeqCst), 0);
     assert_eq!(dns.questions.load(Ordering::SeqCst), FLIPS, "one question an attempt");
-    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1, "what was kept is used, and only where the name leads there");
+    assert_eq!(
+        receiver.connections.load(Ordering::SeqCst),
+        1,
+        "what was kept is used, and only where the name leads there"
+    );
 }
 
 #[tokio::test]

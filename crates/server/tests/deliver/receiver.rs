@@ -49,8 +49,11 @@ impl Authority {
     /// One that speaks these protocols alone, unless there is none.
     pub(crate) fn acceptor_of(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let mut config =
-            server_config(self.certificate(CertificateParams::new([name.to_owned()]).unwrap(), &key), &key, None);
+        let mut config = server_config(
+            self.certificate(CertificateParams::new([name.to_owned()]).unwrap(), &key),
+            &key,
+            None,
+        );
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }

@@ -118,12 +118,37 @@ impl Dice {
 
     fn address(&mut self) -> IpAddr {
         const V4: &[&str] = &[
-            "127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "172.16.0.1", "100.100.100.200", "8.8.8.8",
-            "1.1.1.1", "168.63.129.16", "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "192.168.1.1",
+            "172.16.0.1",
+            "100.100.100.200",
+            "8.8.8.8",
+            "1.1.1.1",
+            "168.63.129.16",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "198.18.0.1",
         ];
         const V6: &[&str] = &[
-            "::1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "2001::1", "2001:db8::1", "fc00::1",
-            "fe80::1", "fec0::1", "ff02::1", "3fff::1", "5f00::1", "2606:4700:4700::1111", "2a00:1450::1", "fd00:ec2::254",
+            "::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+            "fc00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "3fff::1",
+            "5f00::1",
+            "2606:4700:4700::1111",
+            "2a00:1450::1",
+            "fd00:ec2::254",
         ];
         if self.roll(3) < 2 {
             let known = u32::from(self.of(V4).parse::<Ipv4Addr>().unwrap());
@@ -150,7 +175,14 @@ impl Dice {
                     _ => {
                         let [.., a, b] = segments;
                         let tail = Ipv4Addr::from(u32::from(a) << 16 | u32::from(b));
-                        format!("{}:{tail}", segments[..6].iter().map(|part| format!("{part:x}")).collect::<Vec<_>>().join(":"))
+                        format!(
+                            "{}:{tail}",
+                            segments[..6]
+                                .iter()
+                                .map(|part| format!("{part:x}"))
+                                .collect::<Vec<_>>()
+                                .join(":")
+                        )
                     }
                 };
                 format!("[{text}]")
@@ -198,7 +230,17 @@ impl Dice {
         // Other schemes read fewer slashes, or have no host; they are refused before.
         let user = self.of(&["", "", "", "", "", "user@", ":@", "@", "a:b@", "example.com@", "8.8.8.8:443@"]);
         let port = self.of(&["", "", "", ":443", ":8443", ":0", ":25", ":022", ":"]);
-        let path = self.of(&["", "/", "/a", "/@8.8.8.8", "?@8.8.8.8", "#@8.8.8.8", "\\@8.8.8.8", "\\a", "/../x?y#z"]);
+        let path = self.of(&[
+            "",
+            "/",
+            "/a",
+            "/@8.8.8.8",
+            "?@8.8.8.8",
+            "#@8.8.8.8",
+            "\\@8.8.8.8",
+            "\\a",
+            "/../x?y#z",
+        ]);
         let refusal = if !scheme.eq_ignore_ascii_case("https:") {
             Some(TargetError::NotHttps)
         } else if !user.is_empty() {
@@ -216,8 +258,9 @@ impl Dice {
     /// A URL with a few characters changed.
     fn mangled(&mut self, url: &str) -> String {
         const ODD: &[char] = &[
-            '/', '\\', '@', ':', '?', '#', '[', ']', '%', '.', '0', '1', 'x', 'a', '-', '_', '\t', '\n', '\0', ' ',
-            '\u{ff0e}', '\u{3002}', '\u{ad}', '\u{ff11}', '\u{200d}', '\u{202e}', '\u{df}', '\u{130}', '\u{2100}',
+            '/', '\\', '@', ':', '?', '#', '[', ']', '%', '.', '0', '1', 'x', 'a', '-', '_', '\t', '\n',
+            '\0', ' ', '\u{ff0e}', '\u{3002}', '\u{ad}', '\u{ff11}', '\u{200d}', '\u{202e}', '\u{df}',
+            '\u{130}', '\u{2100}',
         ];
         let mut text: Vec<char> = url.chars().collect();
         for _ in 0..=self.roll(3) {
@@ -297,7 +340,9 @@ fn judge(lines: &str) {
     let python = Command::new("python3").args(["-c", JUDGE]).stdin(Stdio::from(file)).output();
     let output = match python {
         Ok(output) => output,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return eprintln!("no python3: no second opinion"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return eprintln!("no python3: no second opinion");
+        }
         Err(error) => panic!("{error}"),
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

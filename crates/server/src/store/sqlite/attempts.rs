@@ -89,7 +89,9 @@ pub(super) fn of(sql: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attemp
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     let at = rows::moment(row, "at")?;
-    let text = |column| Ok::<Option<Arc<str>>, rusqlite::Error>(row.get::<_, Option<Box<str>>>(column)?.map(Arc::from));
+    let text = |column| {
+        Ok::<Option<Arc<str>>, rusqlite::Error>(row.get::<_, Option<Box<str>>>(column)?.map(Arc::from))
+    };
     let signed = match (row.get::<_, Option<i64>>("signed_after")?, row.get("signed_mark")?) {
         (Some(after), Some(mark)) => Some(SignedRequest { at: at.unix_seconds() + after, mark }),
         _ => None,

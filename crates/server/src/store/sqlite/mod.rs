@@ -5,8 +5,8 @@
 //! - Claims on deliveries are in memory: the process that holds the file's lock is the only one, and its end ends them.
 
 mod accept;
-mod attempts;
 mod admin;
+mod attempts;
 mod checkpoint;
 mod commit;
 mod log;

@@ -8,8 +8,8 @@ use super::Harness;
 use super::sent::Sent;
 use super::world::{DAY, HOUR, Outcome, START, World, after};
 use crate::record::{
-    Attempt, AttemptOutcome, DeliveryState, Destination, DisabledReason, DueDelivery, Exchange, FinishedAttempt,
-    SentRequest, SignedRequest, Timings,
+    Attempt, AttemptOutcome, DeliveryState, Destination, DisabledReason, DueDelivery, Exchange,
+    FinishedAttempt, SentRequest, SignedRequest, Timings,
 };
 use crate::store::StoreError;
 
@@ -51,7 +51,12 @@ pub(super) fn attempt(due: &DueDelivery, at: Moment, outcome: &AttemptOutcome) -
             }),
             remote: Some(if ok { [1, 2, 3, 4].into() } else { [0x2606, 0x4700, 0, 0, 0, 0, 0, 1].into() }),
             reused: ok,
-            timings: Timings { resolve_ms: Some(0), connect_ms: None, tls_ms: (!ok).then_some(7), first_byte_ms: Some(9) },
+            timings: Timings {
+                resolve_ms: Some(0),
+                connect_ms: None,
+                tls_ms: (!ok).then_some(7),
+                first_byte_ms: Some(9),
+            },
             response_headers: (!ok).then(|| "server: caf\u{fffd}\n…\n".to_owned()),
         },
     }

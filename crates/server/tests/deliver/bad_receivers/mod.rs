@@ -1,7 +1,7 @@
 //! Receivers that misbehave in every way that we could think of, each with the outcome that is pinned: a clear error in the
 //! record, the wait that follows, an end within the deadline, and bounded memory.
 
-mod server;
+pub(crate) mod server;
 mod table;
 
 use std::sync::Arc;
@@ -212,10 +212,27 @@ async fn an_answer_that_nobody_asked_for_answers_no_later_request() {
     let authority = Authority::new();
     let twice = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     let opening = Opening::Tls(authority.acceptor("127.0.0.1"));
-    let (address, _) = server::start(opening, twice.to_vec(), Ending::Hang).await;
+    let (address, _) = server::start(opening, twice.to_vec(), Ending::Answer).await;
     let rig = Rig::start_fresh(&crate::rig::config(&authority), SCHEDULE).await;
     let destination = rig.destination(&format!("https://{address}/"));
     for _ in 0..200 {
         assert_eq!(rig.deliver.send_test(&destination, rig.sample()).await.status, Some(500));
     }
+}
+
+#[tokio::test]
+async fn a_backlog_that_is_full_ends_with_the_deadline() {
+    let authority = Authority::new();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Nobody accepts, and others wait already.
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let others: Vec<_> = (0..8).map(|_| tokio::spawn(tokio::net::TcpStream::connect(address))).collect();
+    tokio::task::yield_now().await;
+    let config = DeliveryConfig { attempt_timeout_ms: 300, ..crate::rig::config(&authority) };
+    let rig = Rig::start_fresh(&config, SCHEDULE).await;
+    let destination = rig.destination(&format!("https://{address}/"));
+    crate::failed(&rig.deliver.send_test(&destination, rig.sample()).await, None, "timeout");
+    others.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -1,8 +1,8 @@
 //! A receiver that does what no receiver should: bytes over TCP or TLS, as they are written down.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,6 +23,8 @@ pub(crate) enum Opening {
 /// What follows when everything is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
+    /// Says the same to the next request.
+    Answer,
     /// Says goodbye and closes.
     Close,
     /// Closes without a goodbye.
@@ -45,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) ended: AtomicUsize,
     /// Bytes that the client's side took, its buffers included.
     pub(crate) bytes: AtomicUsize,
+    /// Whole requests, byte for byte.
+    pub(crate) requests: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Starts one on a free port.
@@ -78,8 +82,14 @@ async fn connection(opening: Opening, mut tcp: TcpStream, says: &[u8], ending: E
         }
         Opening::Tls(acceptor) => {
             let Ok(mut tls) = acceptor.accept(tcp).await else { return };
-            if request(&mut tls).await.is_some() {
-                talk(&mut tls, says, ending, seen).await;
+            while let Some(request) = request(&mut tls).await {
+                seen.requests.lock().unwrap().push(request);
+                if ending != Ending::Answer {
+                    return talk(&mut tls, says, ending, seen).await;
+                }
+                if tls.write_all(says).await.is_err() || tls.flush().await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -92,7 +102,7 @@ async fn talk(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), says: &[u8], e
     seen.bytes.fetch_add(says.len(), Ordering::SeqCst);
     match ending {
         Ending::Close => drop(stream.shutdown().await),
-        Ending::Cut | Ending::Reset => (),
+        Ending::Answer | Ending::Cut | Ending::Reset => (),
         // Whatever else the client says; then it has gone.
         Ending::Hang => while stream.read(&mut [0; 4_096]).await.is_ok_and(|read| read > 0) {},
         Ending::Flood(piece) => {
@@ -113,7 +123,7 @@ async fn talk(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), says: &[u8], e
 }
 
 /// A whole request: its head, and so many bytes of body as it says.
-pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let mut piece = [0; 4_096];

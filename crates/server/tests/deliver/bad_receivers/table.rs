@@ -42,7 +42,16 @@ pub(crate) struct Case {
 }
 
 fn case(name: &'static str, speech: Speech, says: impl Into<Vec<u8>>, ending: Ending) -> Case {
-    Case { name, speech, says: says.into(), ending, status: None, error: ("", ""), expected: Later(80, 125), slow: false }
+    Case {
+        name,
+        speech,
+        says: says.into(),
+        ending,
+        status: None,
+        error: ("", ""),
+        expected: Later(80, 125),
+        slow: false,
+    }
 }
 
 /// HTTPS as far as the request; the rest is up to the case.
@@ -97,22 +106,37 @@ fn hex_bytes(hex: &str) -> Vec<u8> {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    [before_http(), certificates(), no_answer(), wrong_heads(), interim(), bodies(), statuses(), redirects(), waits()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        before_http(),
+        certificates(),
+        no_answer(),
+        wrong_heads(),
+        interim(),
+        bodies(),
+        statuses(),
+        redirects(),
+        waits(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn before_http() -> Vec<Case> {
     let garbage = |name, says: &[u8]| case(name, Speech::Tcp, says, Hang).fails("tls_failed", "");
     vec![
-        case("accepts nothing: the handshake waits in the backlog", Speech::Deaf, "", Hang).times_out("TLS handshake"),
+        case("never reads what it is sent", Speech::Deaf, "", Hang).times_out("TLS handshake"),
         case("hangs in the handshake", Speech::Tcp, "", Hang).times_out("TLS handshake"),
-        case("hangs after half a record of the handshake", Speech::Tcp, b"\x16\x03\x03\x00\x7a\x02", Hang).times_out("TLS handshake"),
-        case("trickles its handshake", Speech::Tcp, b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb", Trickle("\0")).times_out("TLS handshake"),
+        case("hangs after half a record of the handshake", Speech::Tcp, b"\x16\x03\x03\x00\x7a\x02", Hang)
+            .times_out("TLS handshake"),
+        case("trickles its handshake", Speech::Tcp, b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb", Trickle("\0"))
+            .times_out("TLS handshake"),
         case("closes instead of a handshake", Speech::Tcp, "", Close).fails("tls_failed", "eof"),
         case("resets instead of a handshake", Speech::Tcp, "", Reset).fails("tls_failed", ""),
-        garbage("speaks plain HTTP on the port", b"HTTP/1.1 400 Bad Request\r\n\r\nThe plain HTTP request was sent to HTTPS port"),
+        garbage(
+            "speaks plain HTTP on the port",
+            b"HTTP/1.1 400 Bad Request\r\n\r\nThe plain HTTP request was sent to HTTPS port",
+        ),
         garbage("speaks SSH on the port", b"SSH-2.0-OpenSSH_9.2\r\n"),
         garbage("greets as a mail server", b"220 mail.example ESMTP\r\n"),
         garbage("sends rubbish for a handshake", b"\x00\x01\x02\x03\xff\xfe\xfd\xfc"),
@@ -120,8 +144,15 @@ fn before_http() -> Vec<Case> {
         garbage("claims a record longer than any", b"\x16\x03\x03\xff\xff"),
         case("floods the handshake", Speech::Tcp, "", Flood("\u{16}\u{3}\u{3}")).fails("tls_failed", ""),
         case("speaks HTTP/2 alone", Speech::Protocols(&["h2"]), "", Hang).fails("tls_failed", ""),
-        case("prefers HTTP/2 and has HTTP/1.1", Speech::Protocols(&["h2", "http/1.1"]), head("204 No Content"), Hang).delivers(204),
-        case("wants a certificate of the client", Speech::ClientCertificate, "", Hang).fails("exchange_failed", ""),
+        case(
+            "prefers HTTP/2 and has HTTP/1.1",
+            Speech::Protocols(&["h2", "http/1.1"]),
+            head("204 No Content"),
+            Hang,
+        )
+        .delivers(204),
+        case("wants a certificate of the client", Speech::ClientCertificate, "", Hang)
+            .fails("exchange_failed", ""),
     ]
 }
 
@@ -146,10 +177,15 @@ fn no_answer() -> Vec<Case> {
         broken("cuts the connection instead of an answer", "", Cut),
         broken("resets instead of an answer", "", Reset),
         broken("closes in the middle of the head", "HTTP/1.1 200 OK\r\ncontent-", Close),
-        broken("cuts the connection in the middle of the head", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", Cut),
+        broken(
+            "cuts the connection in the middle of the head",
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n",
+            Cut,
+        ),
         broken("resets in the middle of the head", "HTTP/1.1 200 OK\r\n", Reset),
         http("hangs in the middle of the status line", "HTTP/1.1 20", Hang).times_out("answer awaited"),
-        http("hangs before the end of the head", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", Hang).times_out("answer awaited"),
+        http("hangs before the end of the head", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", Hang)
+            .times_out("answer awaited"),
         http("trickles a header", "HTTP/1.1 200 OK\r\nx: ", Trickle("a")).times_out("answer awaited"),
         http("trickles headers", "HTTP/1.1 200 OK\r\n", Trickle("x: y\r\n")).times_out("answer awaited"),
     ]
@@ -190,10 +226,27 @@ fn wrong_heads() -> Vec<Case> {
 
 fn interim() -> Vec<Case> {
     vec![
-        http("sends interim responses without end", "", Flood("HTTP/1.1 102 Processing\r\n\r\n")).fails("exchange_failed", "longer than 65536"),
-        http("trickles interim responses", "", Trickle("HTTP/1.1 100 Continue\r\n\r\n")).times_out("answer awaited"),
-        http("sends a few interim responses first", format!("{}{}{}", head("100 Continue"), head("103 Early Hints\nlink: </x>"), head("200 OK\ncontent-length: 0")), Hang).delivers(200),
-        http("switches protocols", head("101 Switching Protocols\nconnection: upgrade\nupgrade: websocket"), Hang).answers(101),
+        http("sends interim responses without end", "", Flood("HTTP/1.1 102 Processing\r\n\r\n"))
+            .fails("exchange_failed", "longer than 65536"),
+        http("trickles interim responses", "", Trickle("HTTP/1.1 100 Continue\r\n\r\n"))
+            .times_out("answer awaited"),
+        http(
+            "sends a few interim responses first",
+            format!(
+                "{}{}{}",
+                head("100 Continue"),
+                head("103 Early Hints\nlink: </x>"),
+                head("200 OK\ncontent-length: 0")
+            ),
+            Hang,
+        )
+        .delivers(200),
+        http(
+            "switches protocols",
+            head("101 Switching Protocols\nconnection: upgrade\nupgrade: websocket"),
+            Hang,
+        )
+        .answers(101),
     ]
 }
 
@@ -203,7 +256,11 @@ fn bodies() -> Vec<Case> {
     const CHUNKED: &str = "200 OK\ntransfer-encoding: chunked";
     vec![
         ok("sends a body without end", "200 OK", Flood("abcdefgh")),
-        ok("sends a body without end and says how long", "200 OK\ncontent-length: 99999999999", Flood("abcdefgh")),
+        ok(
+            "sends a body without end and says how long",
+            "200 OK\ncontent-length: 99999999999",
+            Flood("abcdefgh"),
+        ),
         ok("sends chunks without end", CHUNKED, Flood("8\r\nabcdefgh\r\n")),
         ok("sends chunks of a byte without end", CHUNKED, Flood("1\r\na\r\n")),
         after("sends a chunk extension without end", CHUNKED, "1;", Flood("x")),
@@ -221,20 +278,38 @@ fn bodies() -> Vec<Case> {
         after("has a negative chunk size", CHUNKED, "-1\r\nabc\r\n0\r\n\r\n", Hang),
         after("has a chunk size past every number", CHUNKED, "fffffffffffffffff\r\nabc", Hang),
         after("has a chunk longer than its size", CHUNKED, "2\r\nabcd\r\n0\r\n\r\n", Hang),
-        after("has a length beside chunks", "200 OK\ncontent-length: 3\ntransfer-encoding: chunked", "3\r\nabc\r\n0\r\n\r\n", Hang),
+        after(
+            "has a length beside chunks",
+            "200 OK\ncontent-length: 3\ntransfer-encoding: chunked",
+            "3\r\nabc\r\n0\r\n\r\n",
+            Hang,
+        ),
         after("ends its body by closing, as HTTP/1.0", "200 OK\nconnection: close", "abc", Close),
         http("answers as HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nabc", Close).delivers(200),
         http("has a body with 204", head("204 No Content\ncontent-length: 5") + "hello", Hang).delivers(204),
         http("sends a gzip bomb", gzip_bomb(), Hang).delivers(200),
-        http("sends a second answer behind the first", head("200 OK\ncontent-length: 0") + &head("500 No"), Hang).delivers(200),
-        http("closes at once after its answer", head("200 OK\ncontent-length: 2") + "ok", Close).delivers(200),
+        http(
+            "sends a second answer behind the first",
+            head("200 OK\ncontent-length: 0") + &head("500 No"),
+            Hang,
+        )
+        .delivers(200),
+        http("closes at once after its answer", head("200 OK\ncontent-length: 2") + "ok", Close)
+            .delivers(200),
         http("resets after its answer", head("200 OK\ncontent-length: 0"), Hang).delivers(200),
-        http("has rubbish for a failure's body", [head("500 Oops\ncontent-length: 6").as_bytes(), b"\0\xff\x1b[0m"].concat(), Hang).answers(500),
+        http(
+            "has rubbish for a failure's body",
+            [head("500 Oops\ncontent-length: 6").as_bytes(), b"\0\xff\x1b[0m"].concat(),
+            Hang,
+        )
+        .answers(500),
     ]
 }
 
 fn statuses() -> Vec<Case> {
-    let status = |name, line: &str, status| http(name, head(&format!("{line}\ncontent-length: 0")), Hang).answers(status);
+    let status = |name, line: &str, status| {
+        http(name, head(&format!("{line}\ncontent-length: 0")), Hang).answers(status)
+    };
     vec![
         status("answers 205, which is a success", "205 Reset Content", 205).delivers(205),
         status("answers 299, which is a success", "299 Fine", 299).delivers(299),
@@ -254,7 +329,8 @@ fn statuses() -> Vec<Case> {
 
 fn redirects() -> Vec<Case> {
     let to = |name, status: u16, location: &str| {
-        http(name, head(&format!("{status} Elsewhere\nlocation: {location}\ncontent-length: 0")), Hang).answers(status)
+        http(name, head(&format!("{status} Elsewhere\nlocation: {location}\ncontent-length: 0")), Hang)
+            .answers(status)
     };
     vec![
         to("redirects to plain HTTP", 301, "http://127.0.0.1/"),
@@ -266,9 +342,19 @@ fn redirects() -> Vec<Case> {
         to("redirects to a file", 302, "file:///etc/passwd"),
         to("redirects to nothing that is a URL", 302, "::::"),
         http("redirects without saying where to", head("302 Found\ncontent-length: 0"), Hang).answers(302),
-        http("offers choices", head("300 Multiple Choices\nlocation: https://{elsewhere}/\ncontent-length: 0"), Hang).answers(300),
+        http(
+            "offers choices",
+            head("300 Multiple Choices\nlocation: https://{elsewhere}/\ncontent-length: 0"),
+            Hang,
+        )
+        .answers(300),
         http("says that nothing has changed", head("304 Not Modified"), Hang).answers(304),
-        http("asks to come back elsewhere by a header", head("200 OK\nrefresh: 0; url=https://{elsewhere}/\ncontent-length: 0"), Hang).delivers(200),
+        http(
+            "asks to come back elsewhere by a header",
+            head("200 OK\nrefresh: 0; url=https://{elsewhere}/\ncontent-length: 0"),
+            Hang,
+        )
+        .delivers(200),
     ]
 }
 
@@ -276,7 +362,9 @@ fn redirects() -> Vec<Case> {
 fn waits() -> Vec<Case> {
     const DAY: u64 = 86_400;
     let asks = |name, status: u16, lines: &str, expected| {
-        http(name, head(&format!("{status} Wait\n{lines}content-length: 0")), Hang).answers(status).then(expected)
+        http(name, head(&format!("{status} Wait\n{lines}content-length: 0")), Hang)
+            .answers(status)
+            .then(expected)
     };
     vec![
         asks("has no time and says not for how long", 503, "", Later(80, 125)),
@@ -285,15 +373,35 @@ fn waits() -> Vec<Case> {
         asks("asks for less than the schedule", 503, "retry-after: 1\n", Later(80, 125)),
         asks("asks for no time at all", 503, "retry-after: 0\n", Later(80, 125)),
         asks("asks for a year", 503, "retry-after: 31536000\n", Later(DAY, DAY + 10)),
-        asks("asks for longer than numbers go", 429, "retry-after: 99999999999999999999999999\n", Later(DAY, DAY + 10)),
+        asks(
+            "asks for longer than numbers go",
+            429,
+            "retry-after: 99999999999999999999999999\n",
+            Later(DAY, DAY + 10),
+        ),
         asks("asks for a negative time", 503, "retry-after: -3600\n", Later(80, 125)),
         asks("asks for a fraction", 503, "retry-after: 3600.5\n", Later(80, 125)),
         asks("asks for an hour in words", 503, "retry-after: an hour\n", Later(80, 125)),
         asks("asks for nothing", 503, "retry-after: \n", Later(80, 125)),
-        asks("asks until a date that is past", 503, "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\n", Later(80, 125)),
-        asks("asks until a date far away", 503, "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\n", Later(DAY, DAY + 10)),
+        asks(
+            "asks until a date that is past",
+            503,
+            "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\n",
+            Later(80, 125),
+        ),
+        asks(
+            "asks until a date far away",
+            503,
+            "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\n",
+            Later(DAY, DAY + 10),
+        ),
         asks("asks until a date an hour away", 503, "retry-after: {in an hour}\n", Later(3_590, 3_610)),
-        asks("asks until a day that does not exist", 503, "retry-after: Sun, 31 Feb 2999 08:49:37 GMT\n", Later(80, 125)),
+        asks(
+            "asks until a day that does not exist",
+            503,
+            "retry-after: Sun, 31 Feb 2999 08:49:37 GMT\n",
+            Later(80, 125),
+        ),
         asks("asks for two times", 503, "retry-after: 3600\nretry-after: 7200\n", Later(80, 125)),
         asks("asks for two times in one line", 503, "retry-after: 3600, 7200\n", Later(80, 125)),
         asks("asks with a status that may not", 500, "retry-after: 3600\n", Later(80, 125)),
