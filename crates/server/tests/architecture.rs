@@ -47,7 +47,9 @@ fn only_the_clock_reads_the_time_of_day() {
 #[test]
 fn only_the_delivery_client_opens_outbound_sockets() {
     only_in(&["deliver/client.rs"], &["TcpStream::connect"]);
-    only_in(&["deliver/resolve.rs"], &["lookup_host", "to_socket_addrs"]);
+    only_in(&["deliver/names.rs"], &["hickory_resolver", "lookup_host", "to_socket_addrs"]);
+    // Asks for a route and sends nothing.
+    only_in(&["deliver/address.rs"], &["UdpSocket"]);
 }
 
 #[test]

@@ -20,6 +20,9 @@ use hickory_resolver::{Hosts, TokioResolver, system_conf};
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
+/// How long one question to a DNS server may take.
+const QUESTION_WITHIN: Duration = Duration::from_secs(2);
+
 /// Why a name has no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
@@ -106,6 +109,10 @@ impl System {
             let (domain, search, _) = config.into_parts();
             ResolverConfig::from_parts(domain, search, servers.iter().map(server).collect())
         };
+        // Three tries within an attempt's ten seconds: a server that drops what it does not like, such as questions for
+        // IPv6, must not take the attempt with it.
+        options.timeout = options.timeout.min(QUESTION_WITHIN);
+        options.attempts = options.attempts.min(2);
         options.use_hosts_file = ResolveHosts::Never;
         // Answers are kept where they have been judged.
         options.cache_size = 0;
