@@ -108,7 +108,8 @@ pub(super) async fn cancel_one(
         let detail = format!("The delivery is {}; only pending ones can be cancelled.", found.state.as_str());
         return Err(bad(detail));
     }
-    Ok(reply::ok(DeliveryJson::whole(find(&app, &caller, &delivery).await?)))
+    let found = find(&app, &caller, &delivery).await?;
+    Ok(reply::ok(DeliveryJson::whole(&app, found).await?))
 }
 
 pub(super) async fn cancel_matching(

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use super::schedule::{DISABLE_AFTER, after_failure};
 use crate::id::{self, DestinationId};
-use crate::record::{Attempt, DueDelivery, FinishedAttempt};
+use crate::record::{Attempt, DueDelivery, Exchange, FinishedAttempt};
 
 /// What the scheduler has to be told once when an attempt is over.
 pub(super) struct Slot {
@@ -53,6 +53,7 @@ pub(super) fn panicked(delivery: &DueDelivery, schedule: &[u32], at: Moment, end
             duration_ms: u32::try_from(ended.since(at).as_millis()).unwrap_or(u32::MAX),
             error: Some("internal_error: The attempt broke off by a fault of the server.".to_owned()),
             response_head: None,
+            exchange: Exchange::default(),
         },
         outcome: after_failure(schedule, delivery.schedule_step, None, None, random, ended),
         disable_after: DISABLE_AFTER,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentflow_events::{EventType, Moment};
 
 use super::SqliteStore;
-use crate::record::{Attempt, AttemptOutcome, DueDelivery, FinishedAttempt, Settings};
+use crate::record::{Attempt, AttemptOutcome, DueDelivery, Exchange, FinishedAttempt, Settings};
 use crate::store::suite::sent::Sent;
 use crate::store::suite::world::{DAY, HOUR, START, World, after};
 use crate::store::{Accepted, Store};
@@ -27,6 +27,7 @@ async fn fails_at(world: &World, due: &DueDelivery, at: Moment) {
         duration_ms: 1,
         error: Some("connect: nobody listens".to_owned()),
         response_head: None,
+        exchange: Exchange::default(),
     };
     let finished = FinishedAttempt {
         delivery_id: due.id,
