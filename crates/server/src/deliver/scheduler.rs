@@ -277,11 +277,6 @@ impl Scheduler {
         self.held
     }
 
-    #[cfg(test)]
-    pub(super) fn lane(&self, id: DestinationId) -> Option<&Lane> {
-        self.lanes.get(&id)
-    }
-
     fn held_max(&self) -> usize {
         self.concurrency.overall * HELD_PER_SLOT
     }

@@ -48,7 +48,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// Gives claims back; the deliveries are due as before.
     fn release(&self, deliveries: &[DeliveryId]);
 
-    /// When the next unclaimed pending delivery of each destination is due, disabled ones included.
+    /// When the next unclaimed pending delivery of each destination is due, disabled ones included; one that waits for an
+    /// earlier event of its lead, which nobody has claimed or attempted, is left out.
     ///
     /// # Errors
     /// The store could not be read.

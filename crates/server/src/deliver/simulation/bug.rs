@@ -11,6 +11,8 @@ pub(super) enum Bug {
     AttemptsVanish,
     /// The transport carries out some attempts twice.
     TransportRepeats,
+    /// An answer that comes again is taken for one more.
+    AnswersCountTwice,
     /// The store hands out deliveries that are over.
     StoreClaimsWhatIsOver,
     /// The store hands out the youngest event of a lead first.

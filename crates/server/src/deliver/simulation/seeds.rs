@@ -98,6 +98,11 @@ fn a_transport_that_sends_twice_is_found() {
 }
 
 #[test]
+fn answers_that_are_counted_twice_are_found() {
+    finds(Bug::AnswersCountTwice, Violation::OverLimit);
+}
+
+#[test]
 fn a_scheduler_that_cannot_tell_leads_apart_is_found() {
     finds(Bug::SchedulerBlindToLeads, Violation::TwiceInFlight);
 }

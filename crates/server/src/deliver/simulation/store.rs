@@ -218,7 +218,10 @@ impl SimStore {
 
     pub(super) fn next_due(&self) -> Vec<(DestinationId, Moment)> {
         let places = self.places.iter().filter(|(_, place)| !place.deleted);
-        let first = |id: &DestinationId| self.queue.get(id)?.iter().find(|(_, row)| !self.claims.contains(row)).map(|(at, _)| *at);
+        let is_free = |row: &DeliveryId| {
+            !self.claims.contains(row) && !self.overtakes(*row, Claim::Longest, Moment::MIN, &[])
+        };
+        let first = |id: &DestinationId| self.queue.get(id)?.iter().find(|(_, row)| is_free(row)).map(|(at, _)| *at);
         places.filter_map(|(id, _)| first(id).map(|at| (*id, at))).collect()
     }
 

@@ -3,7 +3,7 @@
 //! It does what the worker does, step by step: `true` time drives the agenda, the clock that the scheduler sees may be set
 //! forward and back. A crash forgets the scheduler, its claims and what was on its way to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use agentflow_events::{LeadId, Moment};
@@ -24,9 +24,8 @@ use crate::record::{AttemptOutcome, DueDelivery};
 const NOTICED_WITHIN_MILLIS: u64 = 1_000;
 
 enum Event {
-    Answered(DueDelivery, Answer),
-    /// An answer that came before.
-    Repeated(DeliveryId),
+    /// An answer to the attempt of this number, counted over all; it may come twice.
+    Answered(u64, DueDelivery, Answer),
     FinishRuns(DueDelivery, Finished),
     Recorded(DueDelivery, AttemptOutcome, bool),
     ClaimRuns(DestinationId, Claim, usize),
@@ -57,7 +56,9 @@ pub(super) struct World {
     bug: Bug,
     concurrency: Concurrency,
     schedule: Vec<u32>,
-    agenda: BTreeMap<(Duration, u64), Event>,
+    agenda: BTreeMap<(Duration, u64), Box<Event>>,
+    /// Attempts under way, by number.
+    unanswered: HashSet<u64>,
     counter: u64,
     actions: Vec<Action>,
 }
@@ -88,6 +89,7 @@ impl World {
             concurrency,
             schedule: schedule.to_vec(),
             agenda: BTreeMap::new(),
+            unanswered: HashSet::new(),
             counter: 0,
             actions: Vec::new(),
         }
@@ -109,7 +111,7 @@ impl World {
 
     fn later(&mut self, after: Duration, event: Event) {
         self.counter += 1;
-        self.agenda.insert((self.time + after, self.counter), event);
+        self.agenda.insert((self.time + after, self.counter), Box::new(event));
     }
 
     fn store_later(&mut self, event: Event) {
@@ -182,17 +184,23 @@ impl World {
         }
         let Some(receiver) = self.receivers.get(&delivery.destination_id) else { return };
         let answer = receiver.answer(&mut self.random);
+        let number = self.attempts as u64;
+        self.unanswered.insert(number);
         if let Some(again) = answer.again_after {
-            self.later(again, Event::Repeated(delivery.id));
+            self.later(again, Event::Answered(number, delivery.clone(), answer));
         }
         if self.bug == Bug::SlotsFreedEarly {
             let (to, nobody) = (delivery.destination_id, LeadId::from_bytes([0; 16]));
             self.scheduler.as_mut().into_iter().for_each(|scheduler| scheduler.attempted(to, nobody, true));
         }
-        self.later(answer.after, Event::Answered(delivery, answer));
+        self.later(answer.after, Event::Answered(number, delivery, answer));
     }
 
-    fn answered(&mut self, delivery: DueDelivery, answer: Answer) {
+    fn answered(&mut self, number: u64, delivery: DueDelivery, answer: Answer) {
+        if !self.unanswered.remove(&number) && self.bug != Bug::AnswersCountTwice {
+            // Its connection has no request any more that it could belong to.
+            return;
+        }
         let ok = answer.status.is_some_and(|status| (200..300).contains(&status));
         self.ledger.ended(delivery.id, answer.status);
         if ok {
@@ -229,11 +237,10 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Answered(delivery, answer) => self.answered(delivery, answer),
-            // The connection has no request any more that it could belong to.
-            Event::Repeated(_) => {}
+            Event::Answered(number, delivery, answer) => self.answered(number, delivery, answer),
             Event::FinishRuns(delivery, finished) if self.store_refuses => {
-                self.later(Duration::from_millis(200), Event::FinishRuns(delivery, finished));
+                let wait = Duration::from_millis(20 + self.random.below(5_000));
+                self.later(wait, Event::FinishRuns(delivery, finished));
             }
             Event::FinishRuns(delivery, finished) => {
                 let disabled = self.finish(&finished);
@@ -297,7 +304,7 @@ impl World {
             {
                 happened = true;
                 let event = entry.remove();
-                self.happen(event);
+                self.happen(*event);
             }
             if !happened {
                 self.step(|_, _| ());
@@ -313,7 +320,7 @@ impl World {
     pub(super) fn crash(&mut self) {
         self.scheduler = None;
         for (_, event) in std::mem::take(&mut self.agenda) {
-            if let Event::FinishRuns(_, finished) = event
+            if let Event::FinishRuns(_, finished) = *event
                 && !self.store_refuses
                 && self.random.percent(50)
             {

@@ -29,6 +29,10 @@ const DUE: &str = "SELECT deliveries.id AS id, deliveries.workspace AS workspace
      FROM deliveries JOIN events ON events.seq = deliveries.event
      WHERE deliveries.destination = ?1 AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?2";
 
+fn longest() -> String {
+    format!("{DUE} ORDER BY deliveries.next_attempt_at, deliveries.seq")
+}
+
 /// Claims what is due at a destination, oldest due first.
 pub(super) fn claim_due(
     tx: &mut Tx<'_>,
@@ -43,7 +47,7 @@ pub(super) fn claim_due(
     loop {
         let (claimed, mut waits) = (due.len(), false);
         let sql = tx.sql;
-        let mut statement = sql.prepare_cached(&format!("{DUE} ORDER BY deliveries.next_attempt_at, deliveries.seq"))?;
+        let mut statement = sql.prepare_cached(&longest())?;
         // Retries do not hold up what follows them.
         let mut found = statement.query(params![blob(&destination), now.unix_millis(), i64::MIN])?;
         while due.len() < limit
@@ -133,14 +137,16 @@ fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Dest
 pub(super) fn next_due(tx: &mut Tx<'_>) -> rusqlite::Result<Vec<(DestinationId, Moment)>> {
     let all: Vec<DestinationId> = all_destinations(tx)?.iter().map(|known| known.id).collect();
     let mut next = Vec::new();
-    let mut statement = tx.sql.prepare_cached(
-        "SELECT id, next_attempt_at FROM deliveries WHERE destination = ? AND state = 0 ORDER BY next_attempt_at",
-    )?;
+    let mut statement =
+        tx.sql.prepare_cached(&longest())?;
     for destination in all {
-        let mut found = statement.query([blob(&destination)])?;
+        let mut found = statement.query(params![blob(&destination), i64::MAX, i64::MIN])?;
         while let Some(row) = found.next()? {
-            if !tx.is_claimed(&rows::id(row, "id")?) {
-                next.push((destination, rows::moment(row, "next_attempt_at")?));
+            // What follows an earlier one of its lead has its turn when that one has.
+            let earlier: Option<DeliveryId> = rows::id_or_null(row, "earlier")?;
+            let waits = earlier.is_some_and(|earlier| !tx.is_claimed(&earlier));
+            if !waits && !tx.is_claimed(&rows::id(row, "id")?) {
+                next.push((destination, rows::moment(row, "due_at")?));
                 break;
             }
         }
