@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentflow_events::{
-    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventType, Fields,
-    LeadSnapshot, Moment, Outcome, Qualification, Score, Timestamps, WorkspaceId,
+    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventType, Fields, LeadSnapshot,
+    Moment, Outcome, Qualification, Score, Timestamps, WorkspaceId,
 };
 
 use crate::announce;

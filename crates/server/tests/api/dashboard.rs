@@ -62,7 +62,7 @@ async fn every_route_asks_for_its_role() {
     for role in [Role::Viewer, Role::Operator] {
         let email = format!("{}@example.com", role.as_str());
         let body = json!({"email": email, "role": role.as_str(), "password": PASSWORD});
-        rig.api(Method::POST, "/api/v1/operators", body).await.expect(201);
+        rig.call("POST", "/api/v1/operators", body).await.expect(201);
         sessions.push((Some(role), cookie_of(&sign_in(&rig, &email, PASSWORD).await)));
     }
     let table = include_str!("dashboard_routes.tsv");
@@ -123,10 +123,10 @@ async fn every_route_asks_for_its_role() {
 async fn enabling_a_destination_is_for_admins_though_pausing_is_for_operators() {
     let rig = Rig::start().await;
     let body = json!({"url": "https://hooks.example.com/", "event_types": ["lead.qualified"]});
-    let made = rig.api(Method::POST, "/api/v1/destinations", body).await.expect(201);
+    let made = rig.call("POST", "/api/v1/destinations", body).await.expect(201);
     let path = format!("/dashboard/destinations/{}", made["id"].as_str().unwrap());
     let body = json!({"email": "o@example.com", "role": "operator", "password": PASSWORD});
-    rig.api(Method::POST, "/api/v1/operators", body).await.expect(201);
+    rig.call("POST", "/api/v1/operators", body).await.expect(201);
     let cookie = cookie_of(&sign_in(&rig, "o@example.com", PASSWORD).await);
     let token = token_in(&get(&rig, &path, &cookie).await);
     let form = encoded(&[("token", &token)]);
@@ -157,7 +157,7 @@ async fn a_foreign_page_changes_nothing_even_with_the_cookie_and_the_token() {
         let answer = rig.send(Method::POST, "/dashboard/settings/operators", foreign, body.clone()).await;
         assert_eq!(answer.status, 403, "{name}: {value}");
     }
-    let people = rig.api(Method::GET, "/api/v1/operators", json!(null)).await.expect(200);
+    let people = rig.call("GET", "/api/v1/operators", json!(null)).await.expect(200);
     assert_eq!(people["items"].as_array().unwrap().len(), 1);
     let answer = rig.send(Method::POST, "/dashboard/settings/operators", ours(&cookie), body).await;
     assert_eq!(answer.status, 200, "the same from our own page");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{self, bad};
 use super::job::Tx;
+use super::rows::{self, bad};
 use crate::record::{Attempt, Exchange, SentRequest, SignedRequest, Timings};
 
 /// Target rows that the writer remembers; past it, it looks them up again.

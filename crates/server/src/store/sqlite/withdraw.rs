@@ -3,9 +3,9 @@
 use agentflow_events::{EventType, WorkspaceId};
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
+use super::job::Tx;
 use super::queue::{self, chosen};
 use super::rows::{self, blob, to_json};
-use super::job::Tx;
 use crate::id::DeliveryId;
 use crate::record::{AuditRow, DeliveryState, Lead, StateReason};
 use crate::store::{Cancelled, ResendFilter};
