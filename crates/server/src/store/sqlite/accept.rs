@@ -68,22 +68,20 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accep
 
     let lead = &accept.write.lead;
     let newest = rows::newest_lead(tx.sql, blob(&lead.workspace_id), lead.details.email.identity())?;
-    let holds = match (accept.write.basis, newest) {
+    let joins = newest.as_ref().is_some_and(|newest| newest.id == *lead.id.as_bytes());
+    let holds = match (accept.write.basis, &newest) {
         (Basis::NoLead, None) => true,
-        (Basis::Newest(id, version), Some((_, newest, newest_version))) => {
-            *id.as_bytes() == newest && version == newest_version
+        // Whatever the plan is: while the newest lead is open nothing but its own change is written, so there is one at most.
+        (Basis::Newest(id, version), Some(newest)) => {
+            *id.as_bytes() == newest.id && version == newest.version && (joins || !newest.is_open)
         }
         _ => false,
     };
     if !holds {
-        let found = match newest {
-            Some((seq, _, _)) => Some(Box::new(lead_at(tx.sql, seq)?)),
-            None => None,
-        };
+        let found = newest.map(|newest| lead_at(tx.sql, newest.seq)).transpose()?.map(Box::new);
         return Ok(Accepted::Rebase(found));
     }
 
-    let joins = newest.is_some_and(|(_, id, _)| id == *lead.id.as_bytes());
     rows::put_lead(tx.sql, lead, !joins)?;
     remember(tx.sql, accept)?;
     super::log::insert(tx.sql, &accept.log)?;

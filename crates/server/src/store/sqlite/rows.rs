@@ -259,15 +259,26 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
-/// The seq, id and version of the newest lead with an email.
+/// The newest lead with an email, as far as a write has to know it.
+pub(super) struct Newest {
+    pub(super) seq: i64,
+    pub(super) id: [u8; 16],
+    pub(super) version: u64,
+    pub(super) is_open: bool,
+}
+
+/// The newest lead with an email.
 pub(super) fn newest_lead(
     sql: &Connection,
     workspace: &[u8],
     identity: &str,
-) -> rusqlite::Result<Option<(i64, [u8; 16], u64)>> {
+) -> rusqlite::Result<Option<Newest>> {
     sql.prepare_cached(
-        "SELECT seq, id, version FROM leads WHERE workspace = ? AND email_identity = ? ORDER BY seq DESC LIMIT 1",
+        "SELECT seq, id, version, state IN (0, 1) FROM leads WHERE workspace = ? AND email_identity = ?
+         ORDER BY seq DESC LIMIT 1",
     )?
-    .query_row(params![workspace, identity], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    .query_row(params![workspace, identity], |row| {
+        Ok(Newest { seq: row.get(0)?, id: row.get(1)?, version: row.get(2)?, is_open: row.get(3)? })
+    })
     .optional()
 }
