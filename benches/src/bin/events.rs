@@ -44,7 +44,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Fault> {
-    println!("| destinations | events/s | server CPU us an event | accepted to received, p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |");
+    println!(
+        "| destinations | events/s | server CPU us an event | accepted to received, p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |"
+    );
     for destinations in [1, 100] {
         out(arguments, destinations).await?;
     }
@@ -54,7 +56,14 @@ async fn run(arguments: &Arguments) -> Result<(), Fault> {
 /// Events that were committed before, so that nothing but delivering is measured; then a quiet server.
 async fn out(arguments: &Arguments, destinations: usize) -> Result<(), Fault> {
     let fleet = Fleet::start(arguments.server.as_deref(), destinations, None).await?;
-    let waits = fleet.paced(1, (PACED_PER_SECOND / destinations as u32).max(1), Duration::from_secs(arguments.seconds), destinations).await?;
+    let waits = fleet
+        .paced(
+            1,
+            (PACED_PER_SECOND / destinations as u32).max(1),
+            Duration::from_secs(arguments.seconds),
+            destinations,
+        )
+        .await?;
     let before = fleet.count(destinations);
     fleet.schedule(&[WAIT_SECONDS, 5]).await?;
     let leads = (arguments.deliveries / destinations as u64).max(1);

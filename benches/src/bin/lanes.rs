@@ -74,8 +74,16 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Fault> {
     for mix in &arguments.bad {
-        println!("\n{} of {} bad, at the {} others; medians of {} turns, and the ratio to all well in the same turn", mix.bad, mix.all, mix.all - mix.bad, arguments.turns);
-        println!("| the bad | events/s | ratio | p50 ms | ratio | p99 ms | ratio |\n| --- | --- | --- | --- | --- | --- | --- |");
+        println!(
+            "\n{} of {} bad, at the {} others; medians of {} turns, and the ratio to all well in the same turn",
+            mix.bad,
+            mix.all,
+            mix.all - mix.bad,
+            arguments.turns
+        );
+        println!(
+            "| the bad | events/s | ratio | p50 ms | ratio | p99 ms | ratio |\n| --- | --- | --- | --- | --- | --- | --- |"
+        );
         let mut well = Vec::new();
         let mut ill: Vec<Vec<Figures>> = vec![Vec::new(); arguments.kinds.len()];
         for _ in 0..arguments.turns {
@@ -114,7 +122,9 @@ fn line(name: &str, figures: &[Figures], well: &[Figures]) {
     let (rate, rate_ratio) = of(|figures| figures.events_per_second);
     let (p50, p50_ratio) = of(|figures| figures.p50_ms);
     let (p99, p99_ratio) = of(|figures| figures.p99_ms);
-    println!("| {name} | {rate:.0} | {rate_ratio:.2} | {p50:.2} | {p50_ratio:.2} | {p99:.2} | {p99_ratio:.2} |");
+    println!(
+        "| {name} | {rate:.0} | {rate_ratio:.2} | {p50:.2} | {p50_ratio:.2} | {p99:.2} | {p99_ratio:.2} |"
+    );
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

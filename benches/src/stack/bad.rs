@@ -82,7 +82,8 @@ async fn serve(badness: Badness, acceptor: TlsAcceptor, socket: TcpStream) -> Re
             Badness::Resets => return Ok(()),
             Badness::TricklesHead => trickle(&mut stream, b"HTTP/1.1 200 OK\r\n", b"x").await?,
             Badness::TricklesBody => {
-                trickle(&mut stream, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n").await?;
+                trickle(&mut stream, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
+                    .await?;
             }
             Badness::Fails => {
                 stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n").await?;

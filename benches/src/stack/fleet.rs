@@ -28,7 +28,11 @@ impl Fleet {
     ///
     /// # Errors
     /// It does not start.
-    pub async fn start(binary: Option<&Path>, good: usize, bad: Option<(Badness, usize)>) -> Result<Self, Fault> {
+    pub async fn start(
+        binary: Option<&Path>,
+        good: usize,
+        bad: Option<(Badness, usize)>,
+    ) -> Result<Self, Fault> {
         let site = Site::found(binary)?;
         let mut receivers = Vec::new();
         for _ in 0..good {
@@ -40,7 +44,8 @@ impl Fleet {
                 ill.push(Bad::start(badness).await?);
             }
         }
-        let authorities = receivers.iter().map(Receiver::authority_pem).chain(ill.iter().map(Bad::authority_pem));
+        let authorities =
+            receivers.iter().map(Receiver::authority_pem).chain(ill.iter().map(Bad::authority_pem));
         site.configure(&authorities.collect::<String>(), "")?;
         let client = site.client()?;
         let mut server = site.start()?;
@@ -102,7 +107,13 @@ impl Fleet {
     ///
     /// # Errors
     /// A lead is not accepted, or an event does not come.
-    pub async fn paced(&self, run: u64, per_second: u32, duration: Duration, measured: usize) -> Result<Latencies, Fault> {
+    pub async fn paced(
+        &self,
+        run: u64,
+        per_second: u32,
+        duration: Duration,
+        measured: usize,
+    ) -> Result<Latencies, Fault> {
         let mut connection = self.client.connect().await?;
         let mut ticks = interval(Duration::from_secs(1) / per_second);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -207,7 +207,8 @@ fn check_url(app: &App, form: &mut Form, url: String) -> Option<String> {
 
 /// A field that bounds what a destination is sent, or null for no bound.
 fn bound(form: &mut Form, field: &'static str, max: u32) -> Option<Option<u32>> {
-    let given: Option<Option<u32>> = form.optional(field, &format!("a whole number from 1 to {max}, or null"));
+    let given: Option<Option<u32>> =
+        form.optional(field, &format!("a whole number from 1 to {max}, or null"));
     let holds = given.flatten().is_none_or(|number| (1..=max).contains(&number));
     form.check(field, holds, &format!("must be from 1 to {max}"));
     given

@@ -168,8 +168,7 @@ impl Lane {
             return None;
         }
         let latest_room = self.latest_max().saturating_sub(self.latest.len()).min(self.turned_away);
-        let wants_latest =
-            self.overflowed && latest_room > 0 && self.latest.len() <= self.latest_max() / 2;
+        let wants_latest = self.overflowed && latest_room > 0 && self.latest.len() <= self.latest_max() / 2;
         let held = self.held_beside_latest();
         let wants_longest = self.due_now && held <= self.held_max() / 2;
         if wants_latest && (!wants_longest || !self.queue.is_empty()) {
@@ -199,8 +198,8 @@ impl Lane {
         if !self.held.insert(delivery.id) {
             return self.crossed.push(delivery);
         }
-        let joins = claim == Claim::Latest
-            || self.latest.iter().any(|waiting| waiting.lead_id == delivery.lead_id);
+        let joins =
+            claim == Claim::Latest || self.latest.iter().any(|waiting| waiting.lead_id == delivery.lead_id);
         if joins { self.latest.push_back(delivery) } else { self.queue.push_back(delivery) }
     }
 

@@ -20,11 +20,7 @@ pub(super) struct Slot {
 impl Slot {
     /// The place of this delivery's attempt.
     pub(super) fn of(delivery: &DueDelivery) -> Self {
-        Self {
-            destination: delivery.destination_id,
-            lead: delivery.lead_id,
-            is_free: AtomicBool::new(false),
-        }
+        Self { destination: delivery.destination_id, lead: delivery.lead_id, is_free: AtomicBool::new(false) }
     }
 
     /// Gives it back. False: that was done before.
@@ -40,7 +36,12 @@ pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 /// What is recorded of an attempt that panicked.
-pub(super) fn panicked(delivery: &DueDelivery, schedule: &[u32], at: Moment, ended: Moment) -> FinishedAttempt {
+pub(super) fn panicked(
+    delivery: &DueDelivery,
+    schedule: &[u32],
+    at: Moment,
+    ended: Moment,
+) -> FinishedAttempt {
     let random = u32::from_ne_bytes(id::random());
     FinishedAttempt {
         delivery_id: delivery.id,

@@ -139,7 +139,9 @@ impl Worker {
         match action {
             Action::Attempt(delivery) => self.spawn(worker.attempt_whatever_comes(delivery)),
             Action::Release(ids) => self.store.release(&ids),
-            Action::Claim { destination, claim, limit } => self.spawn(worker.claim(destination, claim, limit)),
+            Action::Claim { destination, claim, limit } => {
+                self.spawn(worker.claim(destination, claim, limit))
+            }
             Action::ReadDestinations => self.spawn(worker.read_destinations()),
             Action::ReadDue => self.spawn(worker.read_due()),
         }
@@ -183,13 +185,16 @@ impl Worker {
     }
 
     async fn read_due(self: Arc<Self>) {
-        let due = self.or_refused(self.answer(self.store.next_due()).await, "the due times could not be read");
+        let due =
+            self.or_refused(self.answer(self.store.next_due()).await, "the due times could not be read");
         self.step(|scheduler, now| scheduler.due(due, now));
     }
 
     async fn read_destinations(self: Arc<Self>) {
-        let found =
-            self.or_refused(self.answer(self.store.all_destinations()).await, "the destinations could not be read");
+        let found = self.or_refused(
+            self.answer(self.store.all_destinations()).await,
+            "the destinations could not be read",
+        );
         let lanes = found.map(|found| {
             let target =
                 |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);

@@ -127,6 +127,31 @@ async fn destinations_are_made_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_a_destination_can_bear_is_set_and_taken_away() {
+    let (rig, _receiver) = start().await;
+    let made = add(&rig, "https://hooks.example.com/leads").await;
+    assert_eq!((&made["max_in_flight"], &made["per_second"]), (&Value::Null, &Value::Null));
+    let path = format!("/api/v1/destinations/{}", made["id"].as_str().unwrap());
+    let set = json!({"max_in_flight": 4, "per_second": 50});
+    let changed = rig.call("PATCH", &path, set).await.expect(200);
+    assert_eq!((&changed["max_in_flight"], &changed["per_second"]), (&json!(4), &json!(50)));
+    let changed = rig.call("PATCH", &path, json!({"max_in_flight": null})).await.expect(200);
+    assert_eq!((&changed["max_in_flight"], &changed["per_second"]), (&Value::Null, &json!(50)));
+    assert_eq!(rig.get(&path).await, changed);
+    for (body, field) in [
+        (json!({"max_in_flight": 0}), "max_in_flight"),
+        (json!({"max_in_flight": 1_025}), "max_in_flight"),
+        (json!({"per_second": -1}), "per_second"),
+        (json!({"per_second": 1.5}), "per_second"),
+    ] {
+        let problem = rig.call("PATCH", &path, body).await.expect_problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["field"], field);
+    }
+    let body = json!({"url": "https://hooks.example.com/b", "event_types": ["lead.qualified"], "per_second": 5});
+    assert_eq!(rig.call("POST", "/api/v1/destinations", body).await.expect(201)["per_second"], 5);
+}
+
+#[tokio::test]
 async fn a_destination_that_could_never_work_is_refused() {
     let (rig, _receiver) = start().await;
     let types = json!(["lead.qualified"]);

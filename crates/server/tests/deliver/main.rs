@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use agentflow_server::config::DeliveryConfig;
 use agentflow_server::deliver::Deliver;
-use agentflow_server::record::{Attempt, DeliveryState, DisabledReason};
+use agentflow_server::record::{Attempt, DeliveryState, Destination, DisabledReason};
 use agentflow_signature::{OutboundSecret, Timestamp, Verifier};
 use aws_lc_rs::hmac;
 use base64ct::{Base64, Encoding};
@@ -340,6 +340,55 @@ async fn an_outcome_that_the_store_has_no_room_for_is_recorded_later() {
     rig.send_to(&receiver.url()).await;
     let due = rig.event().await.remove(0);
     rig.delivered(due.id).await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_gives_its_slot_back_and_is_recorded_as_a_failure() {
+    let authority = Authority::new();
+    let receiver = Receiver::start(&authority, "127.0.0.1", |_| (200, None)).await;
+    let store = Arc::new(Memory::default());
+    store.panics.store(1, Ordering::SeqCst);
+    // With the only slot lost, nothing would be sent any more.
+    let config = DeliveryConfig { concurrency: 1, concurrency_per_destination: 1, ..config(&authority) };
+    let rig = Rig::start(store, &config, AT_ONCE).await;
+    rig.send_to(&receiver.url()).await;
+    let due = rig.event().await.remove(0);
+    let delivery = rig.after(due.id, 2).await;
+    failed(&delivery.attempts[0], None, "internal_error");
+    assert_eq!((delivery.state, delivery.attempts[1].status), (DeliveryState::Delivered, Some(200)));
+    let due = rig.event().await.remove(0);
+    rig.delivered(due.id).await;
+}
+
+#[tokio::test]
+async fn a_store_that_panics_again_and_again_costs_no_slot() {
+    let authority = Authority::new();
+    let mut receiver = Receiver::start(&authority, "127.0.0.1", |_| (200, None)).await;
+    let store = Arc::new(Memory::default());
+    store.panics.store(2, Ordering::SeqCst);
+    let config = DeliveryConfig { concurrency: 1, concurrency_per_destination: 1, ..config(&authority) };
+    let rig = Rig::start(store, &config, AT_ONCE).await;
+    rig.send_to(&receiver.url()).await;
+    rig.event().await;
+    receiver.next().await;
+    let second = rig.event().await.remove(0);
+    rig.delivered(second.id).await;
+}
+
+#[tokio::test]
+async fn a_destination_is_sent_no_more_at_once_than_it_is_set_to_bear() {
+    let authority = Authority::new();
+    let receiver = Receiver::start_together(&authority, "127.0.0.1", 2, |_| (200, None)).await;
+    let rig = rig(&authority).await;
+    rig.add(Destination { max_in_flight: Some(2), ..rig.destination(&receiver.url()) }).await;
+    let mut due = Vec::new();
+    for _ in 0..20 {
+        due.extend(rig.event().await);
+    }
+    for due in due {
+        rig.delivered(due.id).await;
+    }
+    assert_eq!(receiver.most_at_once.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -59,6 +59,8 @@ pub(crate) struct Memory {
     tables: Mutex<Tables>,
     /// So many further attempts are refused as if the queue were full.
     pub(crate) overloaded: AtomicU32,
+    /// So many further attempts are met with a panic.
+    pub(crate) panics: AtomicU32,
 }
 
 fn unused<T>() -> Result<T, StoreError> {
@@ -130,6 +132,10 @@ impl DeliveryStore for Memory {
     }
 
     async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError> {
+        if self.panics.load(Ordering::SeqCst) > 0 {
+            self.panics.fetch_sub(1, Ordering::SeqCst);
+            panic!("as the test wants it");
+        }
         if self.overloaded.load(Ordering::SeqCst) > 0 {
             self.overloaded.fetch_sub(1, Ordering::SeqCst);
             return Err(StoreError::Overloaded);

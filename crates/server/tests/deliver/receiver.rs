@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 /// An authority whose certificate goes into `extra_ca`.
@@ -69,6 +69,8 @@ pub(crate) struct Receiver {
     pub(crate) requests: mpsc::UnboundedReceiver<Received>,
     /// Connections accepted, whether or not they got as far as a request.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// The most requests that were there at once.
+    pub(crate) most_at_once: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -78,6 +80,16 @@ impl Receiver {
         name: &str,
         answers: impl Fn(usize) -> (u16, Option<(&'static str, String)>) + Send + Sync + 'static,
     ) -> Self {
+        Self::start_together(authority, name, 1, answers).await
+    }
+
+    /// One that lets its requests wait until so many are there.
+    pub(crate) async fn start_together(
+        authority: &Authority,
+        name: &str,
+        together: usize,
+        answers: impl Fn(usize) -> (u16, Option<(&'static str, String)>) + Send + Sync + 'static,
+    ) -> Self {
         let acceptor = authority.acceptor(name);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -85,17 +97,27 @@ impl Receiver {
         let connections = Arc::new(AtomicUsize::new(0));
         let (answers, count, counted) =
             (Arc::new(answers), Arc::new(AtomicUsize::new(0)), Arc::clone(&connections));
+        let (barrier, present) = (Arc::new(Barrier::new(together)), Arc::new(AtomicUsize::new(0)));
+        let most_at_once = Arc::new(AtomicUsize::new(0));
+        let most = Arc::clone(&most_at_once);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, answers, count, sender) =
                     (acceptor.clone(), Arc::clone(&answers), Arc::clone(&count), sender.clone());
+                let (barrier, present, most) =
+                    (Arc::clone(&barrier), Arc::clone(&present), Arc::clone(&most));
                 tokio::spawn(async move {
                     let Ok(tls) = acceptor.accept(tcp).await else { return };
                     let service = service_fn(move |request: Request<Incoming>| {
                         let (answers, count, sender) =
                             (Arc::clone(&answers), Arc::clone(&count), sender.clone());
+                        let (barrier, present, most) =
+                            (Arc::clone(&barrier), Arc::clone(&present), Arc::clone(&most));
                         async move {
+                            most.fetch_max(present.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                            barrier.wait().await;
+                            present.fetch_sub(1, Ordering::SeqCst);
                             let (parts, body) = request.into_parts();
                             let body = body.collect().await?.to_bytes();
                             let _ = sender.send(Received {
@@ -116,7 +138,7 @@ impl Receiver {
                 });
             }
         });
-        Self { address, requests, connections }
+        Self { address, requests, connections, most_at_once }
     }
 
     /// One that reads a request's head, writes `head` and then `again` without end, a piece each millisecond where `slow`.

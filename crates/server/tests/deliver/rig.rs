@@ -89,7 +89,11 @@ impl Rig {
 
     /// Adds a destination.
     pub(crate) async fn send_to(&self, url: &str) -> DestinationId {
-        let destination = self.destination(url);
+        self.add(self.destination(url)).await
+    }
+
+    /// Adds this one.
+    pub(crate) async fn add(&self, destination: Destination) -> DestinationId {
         let id = destination.id;
         let audit = self.audit("destination.create", id.to_string());
         self.store.put_destination(destination, audit).await.unwrap();

@@ -23,10 +23,8 @@ const ROUND_SECONDS: u64 = 900;
 pub(super) fn live(seed: u64, bug: Bug) -> Result<usize, Violation> {
     let mut random = Random::new(seed ^ 0x5eed);
     let receivers: Vec<Receiver> = (0..1 + random.below(4)).map(|_| Receiver::any(&mut random)).collect();
-    let concurrency = Concurrency {
-        per_destination: 1 + random.below(6) as usize,
-        overall: 1 + random.below(12) as usize,
-    };
+    let concurrency =
+        Concurrency { per_destination: 1 + random.below(6) as usize, overall: 1 + random.below(12) as usize };
     let schedule = random.one_of(&SCHEDULES);
     let mut world = World::new(seed, bug, concurrency, schedule, &receivers);
     world.store_millis = random.one_of(&[1, 5, 40, 400]);

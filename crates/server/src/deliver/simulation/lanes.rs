@@ -202,7 +202,8 @@ fn a_backlog_of_a_hundred_thousand_does_not_crush_a_receiver_that_comes_back() {
 
 /// Waits of new events, and how many of the backlog went, in `seconds` at a receiver that can take 40 a second.
 fn beside_a_backlog(new_each_second: u64, seconds: u64) -> (Vec<Duration>, usize) {
-    let mut world = World::new(1, Bug::None, Concurrency { per_destination: 4, overall: 64 }, &[0], &[slow(100)]);
+    let mut world =
+        World::new(1, Bug::None, Concurrency { per_destination: 4, overall: 64 }, &[0], &[slow(100)]);
     insert(&mut world, 0, 0..4_000, false);
     world.run(SECONDS(2));
     let mut begun = HashMap::new();

@@ -188,7 +188,13 @@ impl Ledger {
     }
 
     /// An attempt was recorded with this outcome. `sent_again`: on request, since it was claimed; the new schedule stands.
-    pub(super) fn recorded(&mut self, id: DeliveryId, outcome: &AttemptOutcome, sent_again: bool, now: Moment) {
+    pub(super) fn recorded(
+        &mut self,
+        id: DeliveryId,
+        outcome: &AttemptOutcome,
+        sent_again: bool,
+        now: Moment,
+    ) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.unrecorded = false;
         entry.steps = if sent_again { 0 } else { entry.steps + 1 };

@@ -72,7 +72,10 @@ fn further_seeds_for_as_long_as_is_asked_for() {
         }
     });
     let count = next.load(Ordering::Relaxed) - first;
-    println!("{count} seeds from {first} on, {} deliveries, {seconds} s: every invariant held", deliveries.into_inner());
+    println!(
+        "{count} seeds from {first} on, {} deliveries, {seconds} s: every invariant held",
+        deliveries.into_inner()
+    );
 }
 
 /// The first seed that shows the fault.

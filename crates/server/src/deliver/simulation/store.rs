@@ -74,7 +74,13 @@ impl SimStore {
     }
 
     /// Commits an event of this lead: a delivery for each of the enabled destinations. Answers those due at once, claimed.
-    pub(super) fn commit(&mut self, of: LeadId, to: &[DestinationId], now: Moment, claim: bool) -> Vec<DueDelivery> {
+    pub(super) fn commit(
+        &mut self,
+        of: LeadId,
+        to: &[DestinationId],
+        now: Moment,
+        claim: bool,
+    ) -> Vec<DueDelivery> {
         self.events += 1;
         let mut claimed = Vec::new();
         for to in to {
@@ -83,7 +89,9 @@ impl SimStore {
                 continue;
             }
             let due_at = now.plus(self.first_wait);
-            let id = DeliveryId::from_bytes((u128::from(self.events) << 8 | u128::from(to.as_bytes()[0])).to_be_bytes());
+            let id = DeliveryId::from_bytes(
+                (u128::from(self.events) << 8 | u128::from(to.as_bytes()[0])).to_be_bytes(),
+            );
             let delivery = DueDelivery {
                 id,
                 workspace_id: WorkspaceId::from_bytes([0; 16]),
@@ -130,7 +138,13 @@ impl SimStore {
         (row.state, row.due) = (state, due);
     }
 
-    pub(super) fn claim(&mut self, of: DestinationId, claim: Claim, limit: usize, now: Moment) -> Option<Vec<DueDelivery>> {
+    pub(super) fn claim(
+        &mut self,
+        of: DestinationId,
+        claim: Claim,
+        limit: usize,
+        now: Moment,
+    ) -> Option<Vec<DueDelivery>> {
         self.places.get(&of).filter(|place| place.settings.enabled && !place.deleted)?;
         let now = if self.bug == Bug::StoreClaimsEarly { now.plus(Duration::from_secs(30)) } else { now };
         let mut found: Vec<DeliveryId> = Vec::new();
@@ -153,7 +167,10 @@ impl SimStore {
             found.reverse();
         }
         if self.bug == Bug::StoreClaimsWhatIsOver && found.len() < limit {
-            let over = self.rows.values().find(|row| row.state == DeliveryState::Delivered && row.delivery.destination_id == of);
+            let over = self
+                .rows
+                .values()
+                .find(|row| row.state == DeliveryState::Delivered && row.delivery.destination_id == of);
             found.extend(over.map(|row| row.delivery.id));
         }
         Some(found.iter().filter_map(|id| self.claimed(id)).collect())
@@ -191,7 +208,8 @@ impl SimStore {
         self.of_lead(to, of).take_while(|(other, _)| **other != id).any(|(other, row)| match claim {
             Claim::Longest => self.waits_unattempted(other, row) && !found.contains(other),
             Claim::Latest => {
-                row.state == DeliveryState::Pending && (row.attempts == 0 || row.due.is_some_and(|at| at <= now))
+                row.state == DeliveryState::Pending
+                    && (row.attempts == 0 || row.due.is_some_and(|at| at <= now))
             }
         })
     }
@@ -221,7 +239,8 @@ impl SimStore {
         let is_free = |row: &DeliveryId| {
             !self.claims.contains(row) && !self.overtakes(*row, Claim::Longest, Moment::MIN, &[])
         };
-        let first = |id: &DestinationId| self.queue.get(id)?.iter().find(|(_, row)| is_free(row)).map(|(at, _)| *at);
+        let first =
+            |id: &DestinationId| self.queue.get(id)?.iter().find(|(_, row)| is_free(row)).map(|(at, _)| *at);
         places.filter_map(|(id, _)| first(id).map(|at| (*id, at))).collect()
     }
 

@@ -64,7 +64,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, bug: Bug, concurrency: Concurrency, schedule: &[u32], receivers: &[Receiver]) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        bug: Bug,
+        concurrency: Concurrency,
+        schedule: &[u32],
+        receivers: &[Receiver],
+    ) -> Self {
         let first_wait = Duration::from_secs(schedule.first().copied().unwrap_or(0).into());
         let mut store = SimStore::new(first_wait, bug);
         let mut all = BTreeMap::new();
@@ -214,7 +220,14 @@ impl World {
             AttemptOutcome::Delivered
         } else {
             let random = self.random.next() as u32;
-            after_failure(&self.schedule, delivery.schedule_step, answer.status, answer.retry_after, random, now)
+            after_failure(
+                &self.schedule,
+                delivery.schedule_step,
+                answer.status,
+                answer.retry_after,
+                random,
+                now,
+            )
         };
         let finished = Finished { id: delivery.id, number: delivery.attempt_number, outcome, at: now };
         self.store_later(Event::FinishRuns(delivery, finished));
@@ -258,7 +271,8 @@ impl World {
             }
             Event::ClaimRuns(to, claim, limit) => {
                 let now = self.clock();
-                let mut found = if self.store_refuses { None } else { self.store.claim(to, claim, limit, now) };
+                let mut found =
+                    if self.store_refuses { None } else { self.store.claim(to, claim, limit, now) };
                 if self.bug == Bug::SchedulerBlindToLeads {
                     for delivery in found.iter_mut().flatten() {
                         delivery.lead_id = LeadId::from_bytes(*delivery.id.as_bytes());

@@ -18,7 +18,8 @@ use crate::store::{DeliveryFilter, ResendFilter};
 const LOOKED_AT_MAX: usize = 8;
 
 /// Due deliveries of a destination. `earlier`: the last event of the same lead before it whose turn is not over.
-const DUE: &str = "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
+const DUE: &str =
+    "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
          deliveries.attempts AS attempts, deliveries.step AS step, events.id AS event_id, events.type AS type,
          events.lead AS lead, events.body AS body,
          (SELECT before.id FROM events AS sooner JOIN deliveries AS before ON before.event = sooner.seq
@@ -79,7 +80,8 @@ pub(super) fn claim_latest(
     }
     let mut due = Vec::new();
     let sql = tx.sql;
-    let mut statement = sql.prepare_cached(&format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC"))?;
+    let mut statement =
+        sql.prepare_cached(&format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC"))?;
     let mut found = statement.query(params![blob(&destination), now.unix_millis(), now.unix_millis()])?;
     let mut looked_at = 0;
     while due.len() < limit
@@ -137,8 +139,7 @@ fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Dest
 pub(super) fn next_due(tx: &mut Tx<'_>) -> rusqlite::Result<Vec<(DestinationId, Moment)>> {
     let all: Vec<DestinationId> = all_destinations(tx)?.iter().map(|known| known.id).collect();
     let mut next = Vec::new();
-    let mut statement =
-        tx.sql.prepare_cached(&longest())?;
+    let mut statement = tx.sql.prepare_cached(&longest())?;
     for destination in all {
         let mut found = statement.query(params![blob(&destination), i64::MAX, i64::MIN])?;
         while let Some(row) = found.next()? {

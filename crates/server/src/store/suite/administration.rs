@@ -175,12 +175,17 @@ pub async fn a_change_of_a_destination_leaves_the_rest_as_it_stands(harness: &dy
     known.enabled = false;
     known.disabled_reason = Some(DisabledReason::Gone);
     known.failing_since = Some(after(5));
+    known.max_in_flight = Some(3);
     world.put(&known).await?;
 
     let url = "https://example.com/elsewhere".to_owned();
-    let change = DestinationChange { url: Some(url.clone()), ..DestinationChange::default() };
+    let change = DestinationChange {
+        url: Some(url.clone()),
+        per_second: Some(Some(7)),
+        ..DestinationChange::default()
+    };
     let audit = world.audit("destination.change", after(6));
-    known.url = url;
+    (known.url, known.per_second) = (url, Some(7));
     let changed = world.store.change_destination(known.id, change.clone(), audit.clone()).await?;
     assert_eq!(changed.as_ref(), Some(&known), "it is still disabled, and for its reason");
     assert_eq!(world.store.audit_rows(world.id(), 1).await?, [audit]);
@@ -188,9 +193,11 @@ pub async fn a_change_of_a_destination_leaves_the_rest_as_it_stands(harness: &dy
     let change = DestinationChange {
         event_types: Some(vec![EventType::LeadRejected]),
         enabled: Some(true),
+        max_in_flight: Some(None),
         ..DestinationChange::default()
     };
     (known.event_types, known.enabled) = (vec![EventType::LeadRejected], true);
+    known.max_in_flight = None;
     (known.disabled_reason, known.failing_since) = (None, None);
     let changed = world.store.change_destination(known.id, change, world.audit("again", after(7))).await?;
     assert_eq!(changed.as_ref(), Some(&known));

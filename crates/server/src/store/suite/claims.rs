@@ -97,6 +97,56 @@ pub async fn racing_claims_share_what_is_due(harness: &dyn Harness) -> Outcome {
     Ok(())
 }
 
+pub async fn the_latest_are_claimed_in_order_and_the_rest_is_left(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    leads(&world, 6, 0).await?;
+    let latest = world.store.claim_latest(destination.id, after(5), 2).await?.unwrap_or_default();
+    assert_eq!(due_at(&latest), [after(4), after(5)]);
+    let next = world.store.claim_latest(destination.id, after(5), 1).await?.unwrap_or_default();
+    assert_eq!(due_at(&next), [after(3)]);
+    assert_eq!(due_at(&world.claim(destination.id, after(60), 10).await?), [after(1), after(2), after(6)]);
+    assert!(world.store.claim_latest(crate::id::mint(START), after(60), 10).await?.is_none());
+    Ok(())
+}
+
+pub async fn the_latest_overtake_no_earlier_event_of_their_lead(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    let (lead, _) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
+    world.decide(&lead, true, after(5)).await?;
+    let latest = world.store.claim_latest(destination.id, after(60), 10).await?.unwrap_or_default();
+    assert_eq!(due_at(&latest), [after(1)], "the decision waits although the request for it is claimed");
+    let next = world.store.claim_latest(destination.id, after(60), 10).await?.unwrap_or_default();
+    assert!(next.is_empty());
+    assert_eq!(due_at(&world.claim(destination.id, after(60), 10).await?), [after(6)]);
+    Ok(())
+}
+
+pub async fn a_clock_set_back_does_not_turn_the_events_of_a_lead_round(harness: &dyn Harness) -> Outcome {
+    let (world, destination) = waiting(harness).await?;
+    let (lead, _) = world.stored(&Sent::from("jordan@stacklane.co").at(after(100))).await?;
+    world.decide(&lead, true, after(5)).await?;
+    assert!(world.claim(destination.id, after(50), 10).await?.is_empty());
+    assert_eq!(world.store.next_due().await?, [(destination.id, after(101))]);
+    assert_eq!(due_at(&world.claim(destination.id, after(200), 10).await?), [after(101), after(6)]);
+    Ok(())
+}
+
+pub async fn an_event_is_not_handed_out_before_an_earlier_one_that_nobody_holds(
+    harness: &dyn Harness,
+) -> Outcome {
+    let world = World::open(harness).await?;
+    let destination = world.destination(EventType::ALL, START).await?;
+    let (lead, first) = world.stored(&Sent::from("jordan@stacklane.co")).await?;
+    world.store.release(&[first[0].id]);
+    assert!(world.decide(&lead, true, after(5)).await?.due().is_empty());
+    let claimed = world.claim(destination.id, after(5), 10).await?;
+    assert_eq!(claimed.iter().map(|due| due.event_type).collect::<Vec<_>>(), [
+        EventType::LeadReviewRequested,
+        EventType::LeadQualified
+    ]);
+    Ok(())
+}
+
 pub async fn claims_only_of_the_destination_asked_for(harness: &dyn Harness) -> Outcome {
     let (world, destination) = waiting(harness).await?;
     let other = world.destination(EventType::ALL, after(1)).await?;

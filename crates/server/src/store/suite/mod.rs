@@ -138,6 +138,10 @@ macro_rules! store_suite {
                 deliveries_due_at_the_same_moment_go_in_the_order_of_their_events
                 claims_no_more_than_the_limit_and_nothing_twice
                 racing_claims_share_what_is_due
+                the_latest_are_claimed_in_order_and_the_rest_is_left
+                the_latest_overtake_no_earlier_event_of_their_lead
+                a_clock_set_back_does_not_turn_the_events_of_a_lead_round
+                an_event_is_not_handed_out_before_an_earlier_one_that_nobody_holds
                 claims_only_of_the_destination_asked_for
                 a_disabled_destination_waits_and_goes_on_when_enabled
                 a_released_claim_is_due_as_before
