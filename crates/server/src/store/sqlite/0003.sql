@@ -1,4 +1,3 @@
-<<<<<<< ours
 -- A secret counts from `active_from` on. Uses are counted while it is being replaced.
 ALTER TABLE secrets ADD COLUMN active_from INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE secrets ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
@@ -29,8 +28,3 @@ CREATE TABLE operational_log (
     message      TEXT NOT NULL
 );
 CREATE INDEX operational_log_newest ON operational_log (workspace, seq);
-=======
--- Every write of a lead compares the newest one with the same email in its own transaction, and writes no other while that is open;
--- there is one writer. The index said so once more, at the price of a page in most commits.
-DROP INDEX leads_one_open;
->>>>>>> theirs

@@ -1,3 +1,3 @@
--- Every write compares the newest lead with the same email in its own transaction, and there is one writer; the index only said
--- so once more, at the price of a page in most commits.
+-- Every write of a lead compares the newest one with the same email in its own transaction, and writes no other while that is open;
+-- there is one writer. The index said so once more, at the price of a page in most commits.
 DROP INDEX leads_one_open;

@@ -26,13 +26,8 @@ const LOOKED_AT_MAX: usize = 8;
 /// Due deliveries of a destination. `earlier`: the last event of the same lead before it whose turn is not over.
 const DUE: &str =
     "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
-<<<<<<< ours
          deliveries.state_reason AS state_reason, deliveries.attempts AS attempts, deliveries.step AS step,
          events.id AS event_id, events.type AS type, events.lead AS lead, events.body AS body,
-=======
-         deliveries.attempts AS attempts, deliveries.step AS step, events.id AS event_id, events.type AS type,
-         events.lead AS lead, events.body AS body,
->>>>>>> theirs
          (SELECT before.id FROM events AS sooner JOIN deliveries AS before ON before.event = sooner.seq
           WHERE sooner.lead = events.lead AND before.destination = deliveries.destination
               AND before.seq < deliveries.seq AND before.state = 0
