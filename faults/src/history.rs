@@ -64,6 +64,7 @@ pub enum Fact {
 impl Fact {
     fn is_taken_by(&self, again: &Self) -> bool {
         match (self, again) {
+            (Self::Workspace(id), Self::Workspace(other)) => id == other,
             (Self::Lead { id, version, .. }, Self::Lead { id: other, version: other_version, .. }) => {
                 id == other && version == other_version
             }

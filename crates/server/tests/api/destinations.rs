@@ -87,9 +87,13 @@ async fn an_attempt_shows_what_crossed_the_wire() {
     );
     assert!(attempt["timings"].as_object().unwrap().values().all(Value::is_u64), "{attempt}");
 
-    // With another secret, nobody can make the signature again.
+    // While the replaced secret is known, the signature can be made again; then nobody can.
+    let path = format!("/api/v1/deliveries/{}", delivery["id"].as_str().unwrap());
     rig.call("POST", "/api/v1/secrets/outbound/rotate", Value::Null).await.expect(200);
-    let later = rig.get(&format!("/api/v1/deliveries/{}", delivery["id"].as_str().unwrap())).await;
+    assert_eq!(rig.get(&path).await["attempts"][0]["request_head"], attempt["request_head"]);
+    let at_once = json!({"overlap_seconds": 0});
+    rig.call("POST", "/api/v1/secrets/outbound/rotate", at_once).await.expect(200);
+    let later = rig.get(&path).await;
     let head = later["attempts"][0]["request_head"].as_str().unwrap();
     let signature = headers["x-agentflow-signature"].to_str().unwrap();
     assert!(head.contains(&format!("x-agentflow-signature: {}[left out", &signature[..15])), "{head}");
@@ -187,7 +191,8 @@ async fn what_a_destination_can_bear_is_set_and_taken_away() {
         let problem = rig.call("PATCH", &path, body).await.expect_problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["field"], field);
     }
-    let body = json!({"url": "https://hooks.example.com/b", "event_types": ["lead.qualified"], "per_second": 5});
+    let body =
+        json!({"url": "https://hooks.example.com/b", "event_types": ["lead.qualified"], "per_second": 5});
     assert_eq!(rig.call("POST", "/api/v1/destinations", body).await.expect(201)["per_second"], 5);
 }
 

@@ -49,7 +49,15 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // Where the disk refuses, SQLite stays with its old journal and says so in the answer alone. With that journal a commit
+    // is undone by a power cut right after it.
+    let journal: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if journal != "wal" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        let sentence = format!("its write-ahead log cannot be turned on; the journal is still `{journal}`");
+        return Err(rusqlite::Error::SqliteFailure(code, Some(sentence)));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     // The checkpoint thread does it, off the commit path.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

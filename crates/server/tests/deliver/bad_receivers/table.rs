@@ -272,7 +272,7 @@ fn bodies() -> Vec<Case> {
         after("says less than it sends", "200 OK\ncontent-length: 3", "abcdef", Hang),
         after("says more than it sends", "200 OK\ncontent-length: 10", "abc", Close),
         after("cuts its body", "200 OK\ncontent-length: 10", "abc", Cut),
-        after("resets in the middle of its body", "200 OK\ncontent-length: 10", "abc", Reset),
+        // No reset here: whether the head before it is still read is a race in the kernel.
         after("cuts a chunk", CHUNKED, "8\r\nabc", Cut),
         after("has a chunk size that is no number", CHUNKED, "zz\r\nabc\r\n0\r\n\r\n", Hang),
         after("has a negative chunk size", CHUNKED, "-1\r\nabc\r\n0\r\n\r\n", Hang),
