@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const BINARY = process.env.AGENTFLOW_SERVER ?? new URL("../target/debug/agentflow-server", import.meta.url).pathname;
+const BINARY = process.env.AGENTFLOW_BINARY ?? new URL("../target/debug/agentflow-server", import.meta.url).pathname;
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** Starts a server; `settings` is appended to its configuration file. */

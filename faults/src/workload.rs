@@ -149,6 +149,9 @@ impl<'a> Spell<'a> {
                 disabled_reason: None,
                 created_at: START,
                 failing_since: None,
+                paused: false,
+                max_in_flight: None,
+                per_second: None,
             };
             let audit = self.world.audit("destination.put", START);
             let facts = vec![Fact::Destination(key(&destination.id)), Fact::Audit(key(&audit.id))];
@@ -306,6 +309,7 @@ impl<'a> Spell<'a> {
             duration_ms: 7,
             error: (status != Some(200)).then(|| "status: it answered otherwise".to_owned()),
             response_head: Some("answer ".repeat(self.random.below(500) as usize)),
+            exchange: agentflow_server::record::Exchange::default(),
         };
         let facts = vec![Fact::Attempt { delivery: key(&due.id), number: due.attempt_number, status, state }];
         let finished = FinishedAttempt {

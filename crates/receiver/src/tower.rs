@@ -46,9 +46,12 @@ pub struct VerifyLayer<B> {
     parts: Arc<Parts<B>>,
 }
 
+/// Makes the reply to a request that is refused.
+type OnRejection<B> = Box<dyn Fn(&Rejection) -> Response<B> + Send + Sync>;
+
 struct Parts<B> {
     receiver: Receiver,
-    on_rejection: Box<dyn Fn(&Rejection) -> Response<B> + Send + Sync>,
+    on_rejection: OnRejection<B>,
 }
 
 impl<B: From<Bytes> + 'static> VerifyLayer<B> {

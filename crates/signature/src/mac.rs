@@ -105,7 +105,7 @@ impl Message<'_> {
                 small = [0; SMALL_BLOCKS * BLOCK_BYTES];
                 [copied(&mut small, timestamp, body), &[], &[]]
             }
-            ..=MEDIUM_BODY_BYTES_MAX => {
+            length if length <= MEDIUM_BODY_BYTES_MAX => {
                 medium = [0; MEDIUM_BLOCKS * BLOCK_BYTES];
                 [copied(&mut medium, timestamp, body), &[], &[]]
             }

@@ -4,6 +4,7 @@
 //! queue, where the operator finds it again. Whoever takes a hold out of the map, the timer or an undo, has won.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,11 +73,12 @@ impl Holds {
             let mut state = self.lock();
             for (judgement, name) in judgements {
                 let lead_id = judgement.lead_id;
-                if state.held.contains_key(&lead_id) {
-                    taken.push(name);
-                } else {
-                    state.held.insert(lead_id, Held { batch, name, judgement, until });
-                    ids.push(lead_id);
+                match state.held.entry(lead_id) {
+                    Entry::Occupied(_) => taken.push(name),
+                    Entry::Vacant(free) => {
+                        free.insert(Held { batch, name, judgement, until });
+                        ids.push(lead_id);
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@
 //! and [`schedule`] decide without clock or sockets, [`client`] alone opens connections, [`worker`] ties them together.
 
 mod address;
+mod asked;
 mod budget;
 mod client;
 mod failure;

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::{Client, DeliverError, Sent};
-use super::failure::SendError;
 use super::lane::{Claim, LaneSettings};
 use super::message::{AGENT, Message};
 use super::report;
@@ -23,16 +22,13 @@ use crate::clock::Clock;
 use crate::config::DeliveryConfig;
 use crate::directory::{Directory, LiveWorkspace};
 use crate::id::{self, DestinationId};
-use crate::record::{Attempt, AttemptOutcome, Destination, DueDelivery, EventRow, FinishedAttempt};
+use crate::record::{AttemptOutcome, Destination, DueDelivery, FinishedAttempt};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, Seldom};
 
 /// How long a response's body is read after its head. The slot waits for it: a destination that never ends its responses
 /// costs a connection each time.
-const BODY_AFTER_HEAD: Duration = Duration::from_secs(1);
-
-/// How long a name is looked up before its URL is taken.
-const CHECK_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const BODY_AFTER_HEAD: Duration = Duration::from_secs(1);
 
 /// Longest sleep of the timer, so that a jump of the clock is noticed; idle connections are looked through as often.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -45,10 +41,10 @@ const RECORD_TRIES: u32 = 10;
 
 pub(super) struct Worker {
     store: Arc<dyn Store>,
-    directory: Arc<Directory>,
-    clock: Clock,
+    pub(super) directory: Arc<Directory>,
+    pub(super) clock: Clock,
     metrics: Arc<Metrics>,
-    client: Client,
+    pub(super) client: Client,
     state: Mutex<State>,
     targets: RwLock<HashMap<DestinationId, Result<Arc<Target>, TargetError>>>,
     /// The timer has to look at the scheduler again.
@@ -416,54 +412,6 @@ impl Worker {
         });
     }
 
-    pub(super) async fn send_test(&self, destination: &Destination, event: EventRow) -> Attempt {
-        let at = self.clock.now();
-        let target = Target::parse(&destination.url, self.policy());
-        let workspace = self.directory.workspace(destination.workspace_id);
-        let mut sent = match (&target, workspace) {
-            (Ok(target), Some(workspace)) => {
-                let request = || {
-                    let now = self.clock.now();
-                    let message = Message {
-                        event_id: event.id,
-                        event_type: event.event_type,
-                        attempt_number: 1,
-                        body: &event.body,
-                        signers: workspace.signers(now),
-                        now: signing_time(now),
-                        agent: AGENT,
-                    };
-                    message.request(target)
-                };
-                self.client.send(target, request).await
-            }
-            (Err(error), _) => Sent::refused(*error),
-            (Ok(_), None) => Sent::refused(TargetError::Malformed),
-        };
-        let ended = self.clock.now();
-        if let Ok(reply) = &mut sent.answer {
-            reply.body.read_within(BODY_AFTER_HEAD).await;
-        }
-        report::attempt(1, at, ended, target.as_ref().ok(), sent)
-    }
-
-    /// Judges a URL, and what its host resolves to where that is known soon.
-    pub(super) async fn check_url(&self, url: &str) -> Result<(), TargetError> {
-        let target = Target::parse(url, self.policy())?;
-        let resolved = tokio::time::timeout(CHECK_WITHIN, self.client.resolve(&target)).await;
-        match resolved {
-            Ok(Err(SendError::Refused(error))) => Err(error),
-            // What has no address now may have one later; each attempt looks again.
-            Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    /// The head of an attempt's request; see [`report::request_head`].
-    pub(super) fn request_head(&self, attempt: &Attempt, event: &EventRow) -> Option<String> {
-        let workspace = self.directory.workspace(event.workspace_id)?;
-        report::request_head(attempt, event, &workspace)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -481,6 +429,6 @@ fn lane_settings(destination: &Destination) -> LaneSettings {
     }
 }
 
-fn signing_time(now: Moment) -> Timestamp {
+pub(super) fn signing_time(now: Moment) -> Timestamp {
     Timestamp::from_unix_seconds(u64::try_from(now.unix_seconds()).unwrap_or(0))
 }
