@@ -90,7 +90,7 @@ fn sweep_all(arguments: &Arguments, calls: u64, step: u64) -> Result<Vec<String>
     let scenes = sweep::scenes(&Bench::new()?, calls, arguments.seed)?;
     let mut report = sweep::Report::default();
     for part in shared(arguments.threads, |bench, thread| {
-        let mine = |call: u64| call % step == 0 && call / step % arguments.threads == thread;
+        let mine = |call: u64| call.is_multiple_of(step) && call / step % arguments.threads == thread;
         Ok(sweep::sweep(bench, &scenes, calls, mine))
     })? {
         report.add(part);
