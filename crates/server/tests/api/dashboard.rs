@@ -70,11 +70,8 @@ async fn every_route_asks_for_its_role() {
     for line in table.lines() {
         let [method, path, needed] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         // Ids that name nothing: whoever may ask is told so, and changes nothing.
-        let path = path
-            .replace("{what}", "pause")
-            .replace("{direction}", "sideways")
-            .replace('{', "x")
-            .replace('}', "x");
+        let path =
+            path.replace("{what}", "pause").replace("{direction}", "sideways").replace(['{', '}'], "x");
         let needed =
             [Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| role.as_str() == needed);
         for (role, cookie) in &sessions {
