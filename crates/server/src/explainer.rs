@@ -1,7 +1,7 @@
 //! Why a signature was refused, for the inbound log: found after the reply, and never told in it.
 //!
 //! Refused requests are anybody's, so what is spent on them is bounded: a few explanations a second for a workspace, one at
-//! a time in the whole server, a short queue, small bodies. What is over a bound is logged at once, without a finding.
+//! a time in the whole server, a short queue, small bodies. What is over a bound is logged at once, and its finding says which.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use agentflow_signature::explain::Mistake;
 use agentflow_signature::{SIGNATURE_HEADER_LOWERCASE, TIMESTAMP_HEADER_LOWERCASE, Timestamp};
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::directory::LiveWorkspace;
 use crate::rate::RateLimiter;
@@ -55,16 +55,15 @@ impl Explainer {
         }
     }
 
-    /// Logs `row`: with a finding, in a moment, or without one, at once. Does not wait for either.
+    /// Logs `row`: with what was found, in a moment, or why nothing was looked for, at once. Does not wait for either.
     pub fn log(&self, mut row: InboundLogRow, refused: &Refused<'_>) {
-        let place = if refused.body.len() <= Self::BODY_BYTES_MAX
-            && self.rate.take(refused.workspace.id, refused.now).is_ok()
-        {
-            Arc::clone(&self.waiting).try_acquire_owned().ok()
-        } else {
-            None
+        let place = match self.place(refused) {
+            Ok(place) => place,
+            Err(skipped) => {
+                row.finding = Some(skipped);
+                return self.store.log(row);
+            }
         };
-        let Some(place) = place else { return self.store.log(row) };
         let (workspace, now) = (Arc::clone(refused.workspace), refused.now);
         let (headers, body) = (signature_headers(refused.headers), refused.body.clone());
         let (store, turn) = (Arc::clone(&self.store), Arc::clone(&self.turn));
@@ -77,6 +76,21 @@ impl Explainer {
             store.log(row);
             drop(place);
         });
+    }
+
+    /// A place in the queue, or which bound stands against it.
+    fn place(&self, refused: &Refused<'_>) -> Result<OwnedSemaphorePermit, SignatureFinding> {
+        if refused.body.len() > Self::BODY_BYTES_MAX {
+            return Err(skipped("skipped_body_too_large", "bodies over 64 KiB are not looked into"));
+        }
+        let rate = self.rate.take(refused.workspace.id, refused.now).ok();
+        let place = rate.and_then(|()| Arc::clone(&self.waiting).try_acquire_owned().ok());
+        place.ok_or_else(|| {
+            skipped(
+                "skipped_too_many",
+                "of many refusals at a time only some are looked into; this one was not",
+            )
+        })
     }
 
     /// Waits until everything that was to be explained is logged.
@@ -95,6 +109,10 @@ fn explain(workspace: &LiveWorkspace, headers: &HeaderMap, body: &Bytes, now: Mo
             SignatureFinding { code: mistake.code().to_owned(), message: mistake.to_string() }
         }
     }
+}
+
+fn skipped(code: &str, message: &str) -> SignatureFinding {
+    SignatureFinding { code: code.to_owned(), message: message.to_owned() }
 }
 
 /// `now` as signatures have it.

@@ -56,14 +56,15 @@ pub struct InboundLogRow {
     pub body_bytes: u64,
     /// The lead, where there is one.
     pub lead_id: Option<LeadId>,
-    /// Why its signature was refused, where that was looked into.
+    /// Why its signature was refused, or why that was not looked into. Absent where no signature was refused.
     pub finding: Option<SignatureFinding>,
 }
 
 /// What the refusal of a signature was put down to. Nothing of body, secret or signature is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureFinding {
-    /// The code of [`Finding`](agentflow_signature::explain::Finding::code), for instance `json_rewritten`.
+    /// The code of [`Finding`](agentflow_signature::explain::Finding::code), for instance `json_rewritten`; or
+    /// `skipped_body_too_large` or `skipped_too_many`.
     pub code: String,
     /// One sentence that says how to mend it.
     pub message: String,
