@@ -1,6 +1,8 @@
 //! The client for programs without an async runtime: it waits until it is done.
 
 use std::fmt;
+use std::panic::resume_unwind;
+use std::thread;
 
 use agentflow_signature::InboundSecret;
 use bytes::Bytes;
@@ -10,8 +12,9 @@ use crate::{Accepted, ClientBuilder, Error, Lead, Prepared};
 
 /// A [`crate::Client`] with a small runtime of its own, which runs on the calling thread and only while something is sent.
 ///
-/// Keep it; several threads may use it at a time (share it in an `Arc`). Not for use inside an async runtime, its
-/// `spawn_blocking` threads included: use [`crate::Client`] there.
+/// Keep it; several threads may use it at a time (share it in an `Arc`). It may be used and dropped on Tokio's
+/// `spawn_blocking` threads; each send has a thread of its own there. In async code use [`crate::Client`]: this one would hold
+/// up all tasks of the thread, as whatever blocks does, for as long as the deadline.
 ///
 /// # Example: send a lead and wait
 ///
@@ -36,7 +39,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::Client::new`]; [`Error::InsideRuntime`]; [`Error::Runtime`].
+    /// Those of [`crate::Client::new`]; [`Error::Runtime`].
     pub fn new(endpoint_url: &str, secret: InboundSecret) -> Result<Self, Error> {
         crate::Client::builder(endpoint_url, secret).build_blocking()
     }
@@ -50,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::Client::send`]; [`Error::InsideRuntime`], with nothing sent.
+    /// Those of [`crate::Client::send`]; [`Error::Runtime`], with nothing sent.
     pub fn send(&self, lead: &Lead) -> Result<Accepted, Error> {
         self.send_prepared(&Prepared::new(lead)?)
     }
@@ -68,12 +71,22 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::Client::send_prepared`]; [`Error::InsideRuntime`], with nothing sent.
+    /// Those of [`crate::Client::send_prepared`]; [`Error::Runtime`], with nothing sent, where another runtime is around and
+    /// the system has no thread left.
     pub fn send_prepared(&self, prepared: &Prepared) -> Result<Accepted, Error> {
-        outside_runtime()?;
         let runtime = self.runtime.as_ref().expect("only `drop` takes it");
-        runtime.block_on(self.client.send_prepared(prepared))
+        let send = || runtime.block_on(self.client.send_prepared(prepared));
+        if Handle::try_current().is_err() { send() } else { on_own_thread(send)? }
     }
+}
+
+/// Tokio panics where a thread that runs its tasks waits, and has no way to ask whether this is one. A new thread is none.
+fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("agentflow-client".to_owned()).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| Error::Runtime(error.kind()))?;
+        Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 impl ClientBuilder {
@@ -81,19 +94,12 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`build`](Self::build); [`Error::InsideRuntime`]; [`Error::Runtime`] where the system has no file
-    /// descriptors left.
+    /// Those of [`build`](Self::build); [`Error::Runtime`] where the system has no file descriptors left.
     pub fn build_blocking(self) -> Result<Client, Error> {
-        outside_runtime()?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = Some(runtime.map_err(|error| Error::Runtime(error.kind()))?);
         Ok(Client { runtime, client: self.build()? })
     }
-}
-
-/// Waiting inside a runtime panics in Tokio; an error can be handled.
-fn outside_runtime() -> Result<(), Error> {
-    if Handle::try_current().is_ok() { Err(Error::InsideRuntime) } else { Ok(()) }
 }
 
 impl Drop for Client {

@@ -1,9 +1,11 @@
 //! Where leads go: an HTTPS URL whose path is a credential.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::Uri;
 use http::uri::Scheme;
+use idna::AsciiDenyList;
 
 /// The inbound URL. `Debug` shows its host alone: the path holds the endpoint's token.
 #[derive(Clone)]
@@ -39,13 +41,14 @@ impl EndpointError {
 }
 
 impl Endpoint {
-    /// Reads an absolute HTTPS URL strictly: nothing is trimmed, mended or dropped.
+    /// Reads an absolute HTTPS URL strictly: nothing is trimmed, mended or dropped. A host with other letters than ASCII's
+    /// becomes the name that is asked for and that certificates are for (UTS 46, as browsers have it).
     pub(crate) fn parse(url: &str) -> Result<Self, EndpointError> {
         // `Uri` would drop it in silence.
         if url.contains('#') {
             return Err(EndpointError::Fragment);
         }
-        let uri: Uri = url.parse().map_err(|_| EndpointError::NotAUrl)?;
+        let uri: Uri = with_ascii_host(url)?.parse().map_err(|_| EndpointError::NotAUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(EndpointError::NotAUrl);
         };
@@ -71,6 +74,22 @@ impl Endpoint {
     }
 }
 
+fn with_ascii_host(url: &str) -> Result<Cow<'_, str>, EndpointError> {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = url.split_at(after_scheme);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if authority.is_ascii() {
+        return Ok(Cow::Borrowed(url));
+    }
+    if authority.contains('@') {
+        return Err(EndpointError::UserInfo);
+    }
+    let (host, port) = authority.split_at(authority.rfind(':').unwrap_or(authority.len()));
+    let host = idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL);
+    let host = host.map_err(|_| EndpointError::NotAUrl)?;
+    Ok(Cow::Owned(format!("{scheme}{host}{port}{path}")))
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "https://{}/..", self.0.authority().map_or("", |authority| authority.as_str()))
@@ -92,6 +111,30 @@ mod tests {
         check("https://leads.example/v1/inbound/TOKEN", Ok("https://leads.example/.."));
         check("HTTPS://127.0.0.1:8443/v1/inbound/TOKEN?x=y", Ok("https://127.0.0.1:8443/.."));
         check("https://[::1]:8443/v1/inbound/TOKEN", Ok("https://[::1]:8443/.."));
+    }
+
+    #[test]
+    fn a_host_with_other_letters_becomes_the_name_in_ascii() {
+        check("https://leads.müller.example/t", Ok("https://leads.xn--mller-kva.example/.."));
+        check("https://MÜLLER.example:8443/t?ä=ö", Ok("https://xn--mller-kva.example:8443/.."));
+        check("https://例え.テスト/t", Ok("https://xn--r8jz45g.xn--zckzah/.."));
+        check("https://leads。example/t", Ok("https://leads.example/.."));
+        check("https://müller.example", Err(EndpointError::NoPath));
+        check("http://müller.example/t", Err(EndpointError::NotHttps));
+        check("https://jördan@leads.example/t", Err(EndpointError::UserInfo));
+        check("https://jordan@müller.example/t", Err(EndpointError::UserInfo));
+        for url in [
+            "https://leads.example\u{a0}/t",
+            "https://leads.example／t",
+            "https://jordan＠leads.example/t",
+            "https://müller.example:port/t",
+            "https://müller.example：8443/t",
+            "https://mül ler.example/t",
+            "https://\u{301}a.example/t",
+            "müller.example/t",
+        ] {
+            check(url, Err(EndpointError::NotAUrl));
+        }
     }
 
     #[test]

@@ -49,10 +49,7 @@ pub enum Error {
         /// What became of the last.
         failure: Failure,
     },
-    /// A blocking client was used inside an async runtime, whose thread it would have held up.
-    #[error("the blocking client cannot be used inside an async runtime: use agentflow_client::Client there")]
-    InsideRuntime,
-    /// The blocking client's own runtime cannot be started.
+    /// The blocking client's own runtime, or its thread inside another runtime, cannot be started.
     #[error("the blocking client cannot start: {0}")]
     Runtime(io::ErrorKind),
 }
@@ -61,7 +58,7 @@ impl Error {
     /// The stable code: AgentFlow's [reason](crate::Reason::code) or the [failure's](Failure::code); before anything is
     /// sent `body_too_large`, `malformed_json`, `validation_failed` (with no [`attempts`](Self::attempts)),
     /// `invalid_endpoint`, `invalid_secret`, `invalid_authority`, `invalid_setting`, `invalid_field`,
-    /// `invalid_idempotency_key`, `no_randomness`, `inside_runtime`, `no_runtime`.
+    /// `invalid_idempotency_key`, `no_randomness`, `no_runtime`.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -74,7 +71,6 @@ impl Error {
             Self::Lead(error) => error.code(),
             Self::Randomness => "no_randomness",
             Self::NotAccepted { failure, .. } => failure.code(),
-            Self::InsideRuntime => "inside_runtime",
             Self::Runtime(_) => "no_runtime",
         }
     }

@@ -8,10 +8,13 @@ use serde::Deserialize;
 use crate::Reason;
 use crate::reason::is_code;
 
+/// Fields that `Debug` and `Display` show; the contract has six. A reply of 64 KiB may name thousands.
+const SHOWN_MAX: usize = 8;
+
 /// Why AgentFlow did not accept a lead.
 ///
-/// `Debug` and `Display` show status, reason, wait, and which fields break which rule. They don't show what the other side
-/// says in words ([`title`](Self::title), [`detail`](Self::detail), messages): it is for people, may repeat what was
+/// `Debug` and `Display` show status, reason, wait, and which fields break which rule: eight of them, and how many more there
+/// are. They don't show what the other side says in words ([`title`](Self::title), [`detail`](Self::detail), messages): it is for people, may repeat what was
 /// sent, and is to be escaped wherever it is shown.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,25 +56,36 @@ impl Problem {
         let Wire { type_uri, title, detail, .. } = wire;
         Some(Self { status, reason, type_uri, title, detail, errors, retry_after })
     }
+
+    fn shown_and_more(&self) -> (&[FieldProblem], usize) {
+        let (shown, more) = self.errors.split_at(self.errors.len().min(SHOWN_MAX));
+        (shown, more.len())
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.status, self.reason, self.reason.advice())?;
-        for (index, error) in self.errors.iter().enumerate() {
+        let (shown, more) = self.shown_and_more();
+        for (index, error) in shown.iter().enumerate() {
             let before = if index == 0 { " (" } else { ", " };
             write!(f, "{before}{}: {}", error.field, error.code)?;
         }
-        f.write_str(if self.errors.is_empty() { "" } else { ")" })
+        if more > 0 {
+            write!(f, ", and {more} more")?;
+        }
+        f.write_str(if shown.is_empty() { "" } else { ")" })
     }
 }
 
 impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, more) = self.shown_and_more();
         f.debug_struct("Problem")
             .field("status", &self.status)
             .field("reason", &self.reason)
-            .field("errors", &self.errors)
+            .field("errors", &shown)
+            .field("more_errors", &more)
             .field("retry_after", &self.retry_after)
             .finish_non_exhaustive()
     }
@@ -136,6 +150,22 @@ mod tests {
                  (email: invalid_format, name: required)",
             ),
         );
+    }
+
+    #[test]
+    fn a_problem_with_thousands_of_errors_is_shown_in_a_few_hundred_bytes() {
+        let parse = |count: usize| {
+            let errors = vec![r#"{"field":"email","code":"required"}"#; count].join(",");
+            let body = format!(r#"{{"reason":"validation_failed","errors":[{errors}]}}"#);
+            Problem::parse(422, body.as_bytes(), None).expect("well formed")
+        };
+        let problem = parse(1_800);
+        assert_eq!(problem.errors.len(), 1_800);
+        let shown = problem.to_string();
+        assert!(shown.ends_with("email: required, and 1792 more)"), "{shown}");
+        assert!(shown.len() < 400 && format!("{problem:?}").len() < 800, "{problem:?}");
+        assert!(parse(8).to_string().ends_with("email: required)"));
+        assert!(parse(9).to_string().ends_with(", and 1 more)"));
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! Without an async runtime, and by mistake within one.
+//! Without an async runtime, and inside another one.
+
+use std::sync::Arc;
 
 use agentflow_client::blocking::Client;
-use agentflow_client::{Error, InboundSecret, Lead, Prepared};
+use agentflow_client::{InboundSecret, Lead};
 use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
 
 use crate::rig::Rig;
 
@@ -37,16 +40,28 @@ fn leads_are_sent_one_after_the_other_and_from_several_threads() {
 }
 
 #[test]
-fn inside_a_runtime_it_refuses_and_does_not_panic() {
+fn inside_another_runtime_it_is_made_used_and_dropped_on_threads_that_may_block() {
     let runtime = Runtime::new().unwrap();
-    let secret = InboundSecret::new("whsec_test").unwrap();
-    let url = "https://leads.example/v1/inbound/TOKEN";
-    let client = Client::new(url, secret.clone()).unwrap();
-    let prepared = Prepared::new(&lead(0)).unwrap();
     runtime.block_on(async {
-        assert_eq!(client.send_prepared(&prepared).unwrap_err(), Error::InsideRuntime);
-        assert_eq!(Client::new(url, secret).unwrap_err(), Error::InsideRuntime);
-        // Nor does dropping it there.
-        drop(client);
+        let rig = Arc::new(Rig::start().await);
+        let sends: Vec<_> = (0..3)
+            .map(|number| {
+                let rig = Arc::clone(&rig);
+                spawn_blocking(move || client(&rig).send(&lead(number)).unwrap())
+            })
+            .collect();
+        for send in sends {
+            assert!(!send.await.unwrap().duplicate);
+        }
+        Arc::into_inner(rig).unwrap().stop().await;
     });
+}
+
+#[test]
+fn in_a_task_it_holds_up_the_thread_and_does_not_panic() {
+    let (runtime, servers) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let rig = servers.block_on(Rig::start());
+    let accepted = runtime.block_on(async { client(&rig).send(&lead(0)).unwrap() });
+    assert!(!accepted.duplicate);
+    servers.block_on(rig.stop());
 }
