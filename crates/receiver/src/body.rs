@@ -71,12 +71,13 @@ impl Announced {
     }
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end, `deadline` after `begun` at the latest.
 ///
 /// The deadline's timer is made where the body is first waited for. Most bodies are there with the head, and need none.
 pub(crate) async fn read<B>(
     mut collected: Collected,
     body: B,
+    begun: Instant,
     deadline: Duration,
 ) -> Result<Vec<u8>, Rejection>
 where
@@ -84,7 +85,6 @@ where
 {
     let mut body = pin!(body);
     let mut timer = None;
-    let begun = Instant::now();
     for frame in 1_u32.. {
         if frame.is_multiple_of(FRAMES_UNWATCHED) && begun.elapsed() > deadline {
             break;
@@ -93,7 +93,8 @@ where
             if let Poll::Ready(frame) = body.as_mut().poll_frame(context) {
                 return Poll::Ready(Ok(frame));
             }
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep(deadline)));
+            let timer =
+                timer.get_or_insert_with(|| Box::pin(sleep(deadline.saturating_sub(begun.elapsed()))));
             timer.as_mut().poll(context).map(|()| Err(Rejection::BodyTimedOut { after: deadline }))
         });
         let Some(frame) = next.await? else { return Ok(collected.into_bytes()) };

@@ -92,6 +92,8 @@ mod body;
 mod handler;
 mod patient;
 mod received;
+#[cfg(feature = "tower")]
+mod received_body;
 mod receiver;
 mod rejection;
 mod reply;
@@ -102,6 +104,8 @@ mod tower;
 pub use answer::Answer;
 pub use handler::{Handler, RETENTION};
 pub use received::Received;
+#[cfg(feature = "tower")]
+pub use received_body::ReceivedBody;
 pub use receiver::Receiver;
 pub use rejection::Rejection;
 #[cfg(feature = "tower")]

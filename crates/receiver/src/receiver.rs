@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use agentflow_events::Event;
-use agentflow_signature::{Outbound, OutboundSecret, Timestamp, Verifier};
+use agentflow_signature::{Headers, Outbound, OutboundSecret, SignatureHeaders, Timestamp, Verifier};
 use http::{HeaderMap, Request};
 use http_body::Body;
 use tokio::time::Instant;
@@ -130,22 +130,23 @@ impl Receiver {
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let arrived = Instant::now();
-        let collected = self.before_the_body(headers, Announced::of(headers))?;
-        let body = body::read(collected, body, self.body_deadline).await?;
-        self.judge(headers, body, arrived)
+        let (signature, collected) = self.before_the_body(headers, Announced::of(headers))?;
+        let body = body::read(collected, body, arrived, self.body_deadline).await?;
+        self.judge(&signature, body, arrived)
     }
 
-    /// Whatever can be refused without reading the body.
-    pub(crate) fn before_the_body(
+    /// Whatever can be refused without reading the body. Finds the two headers that the rest is about.
+    pub(crate) fn before_the_body<'h>(
         &self,
-        headers: &(impl agentflow_signature::Headers + ?Sized),
+        headers: &'h (impl Headers + ?Sized),
         announced: Announced,
-    ) -> Result<Collected, Rejection> {
+    ) -> Result<(SignatureHeaders<'h>, Collected), Rejection> {
         if announced.encoded {
             return Err(Rejection::ContentEncoding);
         }
-        self.verifier.check_headers(headers, Timestamp::from((self.clock)()))?;
-        Collected::begin(announced, self.body_bytes_max)
+        let signature = headers.signature_headers()?;
+        self.verifier.check_headers(&signature, Timestamp::from((self.clock)()))?;
+        Ok((signature, Collected::begin(announced, self.body_bytes_max)?))
     }
 
     /// Verifies a body that has been read, and parses the event.
@@ -159,7 +160,7 @@ impl Receiver {
 
     pub(crate) fn judge(
         &self,
-        headers: &(impl agentflow_signature::Headers + ?Sized),
+        headers: &(impl Headers + ?Sized),
         body: Vec<u8>,
         arrived: Instant,
     ) -> Result<Received, Rejection> {

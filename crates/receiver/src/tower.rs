@@ -16,14 +16,14 @@ use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Handler, Received, Receiver, Rejection};
+use crate::{Handler, Received, ReceivedBody, Receiver, Rejection};
 
 type Pending<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// A tower layer that lets only verified events through.
 ///
-/// The inner service finds a [`Received`] in the request's extensions, and the raw bytes as the body once more, without
-/// a copy. What does not verify is answered here and never reaches it. Put it outside of anything that reads or changes
+/// The inner service finds a [`Received`] in the request's extensions, and the raw bytes as the body once more, a
+/// [`ReceivedBody`]. What does not verify is answered here and never reaches it. Put it outside of anything that reads or changes
 /// the body.
 ///
 /// # Example: in front of axum routes
@@ -43,38 +43,38 @@ type Pending<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// # Ok(router) }
 /// ```
 pub struct VerifyLayer<B> {
-    receiver: Receiver,
-    on_rejection: OnRejection<B>,
+    parts: Arc<Parts<B>>,
 }
 
-type OnRejection<B> = Arc<dyn Fn(&Rejection) -> Response<B> + Send + Sync>;
+struct Parts<B> {
+    receiver: Receiver,
+    on_rejection: Box<dyn Fn(&Rejection) -> Response<B> + Send + Sync>,
+}
 
 impl<B: From<Bytes> + 'static> VerifyLayer<B> {
     /// A layer that answers refused requests with a problem.
     pub fn new(receiver: Receiver) -> Self {
-        Self { receiver, on_rejection: Arc::new(|rejection| rejection.to_response().map(B::from)) }
+        let on_rejection = Box::new(|rejection: &Rejection| rejection.to_response().map(B::from));
+        Self { parts: Arc::new(Parts { receiver, on_rejection }) }
     }
 
     /// Sets what refused requests are answered with.
     #[must_use]
-    pub fn on_rejection(
-        mut self,
-        answer: impl Fn(&Rejection) -> Response<B> + Send + Sync + 'static,
-    ) -> Self {
-        self.on_rejection = Arc::new(answer);
-        self
+    pub fn on_rejection(self, answer: impl Fn(&Rejection) -> Response<B> + Send + Sync + 'static) -> Self {
+        let receiver = self.parts.receiver.clone();
+        Self { parts: Arc::new(Parts { receiver, on_rejection: Box::new(answer) }) }
     }
 }
 
 impl<B> Clone for VerifyLayer<B> {
     fn clone(&self) -> Self {
-        Self { receiver: self.receiver.clone(), on_rejection: Arc::clone(&self.on_rejection) }
+        Self { parts: Arc::clone(&self.parts) }
     }
 }
 
 impl<B> fmt::Debug for VerifyLayer<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyLayer").field("receiver", &self.receiver).finish_non_exhaustive()
+        f.debug_struct("VerifyLayer").field("receiver", &self.parts.receiver).finish_non_exhaustive()
     }
 }
 
@@ -100,13 +100,16 @@ impl<S: Clone, B> Clone for Verify<S, B> {
 
 impl<S: fmt::Debug, B> fmt::Debug for Verify<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verify").field("receiver", &self.layer.receiver).field("inner", &self.inner).finish()
+        f.debug_struct("Verify")
+            .field("receiver", &self.layer.parts.receiver)
+            .field("inner", &self.inner)
+            .finish()
     }
 }
 
 impl<S, RequestBody, B> Service<Request<RequestBody>> for Verify<S, B>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
+    S: Service<Request<ReceivedBody>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
     RequestBody: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     B: 'static,
 {
@@ -122,15 +125,13 @@ where
         // The one that said it is ready serves this request; its clone becomes ready for the next.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
-        let layer = self.layer.clone();
+        let layer = Arc::clone(&self.layer.parts);
         Box::pin(async move {
-            let (head, body) = request.into_parts();
+            let (mut head, body) = request.into_parts();
             match layer.receiver.receive_parts(&head.headers, body).await {
                 Ok(received) => {
-                    let body = Full::new(Bytes::from_owner(received.clone()));
-                    let mut request = Request::from_parts(head, body);
-                    request.extensions_mut().insert(received);
-                    inner.call(request).await
+                    head.extensions.insert(received.clone());
+                    inner.call(Request::from_parts(head, ReceivedBody::new(received))).await
                 }
                 Err(rejection) => Ok((layer.on_rejection)(&rejection)),
             }

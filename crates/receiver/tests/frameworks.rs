@@ -11,12 +11,13 @@ mod support;
 use std::convert::Infallible;
 
 use agentflow_events::idempotency::MemoryStore;
-use agentflow_receiver::{Answer, Handler, Received, Receiver, Rejection, VerifyLayer};
+use agentflow_receiver::{Answer, Handler, Received, ReceivedBody, Receiver, Rejection, VerifyLayer};
 use axum::extract::{FromRef, State};
 use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -129,7 +130,7 @@ async fn a_layer_in_front_of_axum_routes() {
 async fn a_layer_in_front_of_any_service() {
     #[derive(Clone)]
     struct Inner(Handler<MemoryStore>);
-    impl Service<Request<Full<Bytes>>> for Inner {
+    impl Service<Request<ReceivedBody>> for Inner {
         type Response = Response<Full<Bytes>>;
         type Error = Infallible;
         type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -138,11 +139,19 @@ async fn a_layer_in_front_of_any_service() {
             std::task::Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        fn call(&mut self, request: Request<ReceivedBody>) -> Self::Future {
             let (handler, received) =
                 (self.0.clone(), request.extensions().get::<Received>().unwrap().clone());
             Box::pin(async move {
-                assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), EVENT);
+                let mut body = request.into_body();
+                assert_eq!(
+                    (body.is_end_stream(), body.size_hint().exact()),
+                    (false, Some(EVENT.len() as u64))
+                );
+                let frame = body.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap(), EVENT);
+                assert_eq!((body.is_end_stream(), body.size_hint().exact()), (true, Some(0)));
+                assert!(body.frame().await.is_none());
                 Ok(handler.handle(received, work).await.to_response().map(Full::new))
             })
         }
