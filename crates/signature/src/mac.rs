@@ -69,11 +69,19 @@ impl Drop for Key {
 /// Digits of every timestamp from September 2001 to November 2286.
 pub(crate) const USUAL_DIGITS: usize = 10;
 
-/// A body up to this length is copied whole: a call of the compression function costs more than the copy.
-const SMALL_BODY_BYTES: usize = 63;
+/// A message of up to so many blocks is copied whole: a call of the compression function costs more than the copy.
+const SMALL_BLOCKS: usize = 2;
 
-/// The blocks of the longest message with a small body.
-const SMALL_BLOCKS: usize = (USUAL_DIGITS + 1 + SMALL_BODY_BYTES + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
+/// The same, in a space that is worth clearing for longer messages only.
+const MEDIUM_BLOCKS: usize = 6;
+
+const SMALL_BODY_BYTES_MAX: usize = body_bytes_max(SMALL_BLOCKS);
+const MEDIUM_BODY_BYTES_MAX: usize = body_bytes_max(MEDIUM_BLOCKS);
+
+/// The longest body of a message of so many blocks.
+const fn body_bytes_max(blocks: usize) -> usize {
+    blocks * BLOCK_BYTES - PADDING_BYTES_MIN - USUAL_DIGITS - 1
+}
 
 /// A whole message cut into blocks, in up to three pieces.
 ///
@@ -91,14 +99,21 @@ impl Message<'_> {
         body: &[u8],
         use_message: impl FnOnce(&Message<'_>) -> T,
     ) -> T {
-        let (mut small, mut first, mut end);
-        let pieces = if body.len() <= SMALL_BODY_BYTES {
-            small = [0; SMALL_BLOCKS * BLOCK_BYTES];
-            [copied(&mut small, timestamp, body), &[], &[]]
-        } else {
-            first = [0; BLOCK_BYTES];
-            end = [0; 3 * BLOCK_BYTES];
-            in_place(&mut first, &mut end, timestamp, body)
+        let (mut small, mut medium, mut first, mut end);
+        let pieces = match body.len() {
+            0..=SMALL_BODY_BYTES_MAX => {
+                small = [0; SMALL_BLOCKS * BLOCK_BYTES];
+                [copied(&mut small, timestamp, body), &[], &[]]
+            }
+            ..=MEDIUM_BODY_BYTES_MAX => {
+                medium = [0; MEDIUM_BLOCKS * BLOCK_BYTES];
+                [copied(&mut medium, timestamp, body), &[], &[]]
+            }
+            _ => {
+                first = [0; BLOCK_BYTES];
+                end = [0; 3 * BLOCK_BYTES];
+                in_place(&mut first, &mut end, timestamp, body)
+            }
         };
         use_message(&Message { pieces })
     }
@@ -116,13 +131,9 @@ impl Message<'_> {
     }
 }
 
-/// The blocks of a message with a small body, written to `space`, which is all zero.
+/// The blocks of a message with a short body, written to `space`, which is all zero.
 #[inline]
-fn copied<'a>(
-    space: &'a mut [u8; SMALL_BLOCKS * BLOCK_BYTES],
-    timestamp: &[u8; USUAL_DIGITS],
-    body: &[u8],
-) -> &'a [[u8; BLOCK_BYTES]] {
+fn copied<'a>(space: &'a mut [u8], timestamp: &[u8; USUAL_DIGITS], body: &[u8]) -> &'a [[u8; BLOCK_BYTES]] {
     let message_bytes = USUAL_DIGITS + 1 + body.len();
     begin(space, timestamp);
     space[USUAL_DIGITS + 1..message_bytes].copy_from_slice(body);
