@@ -304,6 +304,7 @@ fn knows_timestamps_in_another_form_whichever_of_them_was_signed() {
         ("1731573840123456", "timestamp_microseconds"),
         ("1731573840123456789", "timestamp_nanoseconds"),
         ("1731573840.123", "timestamp_fraction"),
+        ("1731573840.12", "timestamp_fraction"),
         ("+1731573840", "timestamp_sign"),
         ("01731573840", "timestamp_leading_zero"),
         (" 1731573840", "timestamp_white_space"),
@@ -322,8 +323,32 @@ fn knows_timestamps_in_another_form_whichever_of_them_was_signed() {
     ] {
         check(timestamp, &right(format!("{timestamp}.{BODY}")), BODY, &[code]);
     }
+    let date = "2024-11-14T08:44:00Z";
+    check(&format!(" {date}"), &right(format!("{date}.{BODY}")), BODY, &["timestamp_white_space"]);
     let parts = format!("t=1731573839,v1={}", hex(tag(SECRET, format!("1731573839.{BODY}"))));
     check("yesterday", &parts, BODY, &["signature_in_parts", "timestamp_unreadable"]);
+}
+
+#[test]
+fn what_only_looks_like_a_time_is_unreadable() {
+    for timestamp in [
+        "+",
+        "+now",
+        "-now",
+        "0x67",
+        "1731573840.x",
+        "x.123",
+        "173157384012345",
+        "2024 is the year",
+        "2024-xx-xx",
+        "2024-11 and on",
+        "2024-11-xx",
+        "8:44",
+        "now: 8",
+        "the fourteenth of November",
+    ] {
+        check(timestamp, &right(format!("{timestamp}.{BODY}")), BODY, &["timestamp_unreadable"]);
+    }
 }
 
 #[test]
@@ -434,7 +459,7 @@ fn large_bodies_are_not_rewritten_but_looked_at() {
 
 #[test]
 fn bodies_near_the_limits_are_written_anew_and_decoded() {
-    let compact = format!("{{\"a\":\"{}\"}}", "x".repeat(JSON_BYTES_MAX - 9));
+    let compact = format!("{{\"a\":\"{}\"}}", "x".repeat(65_536 - 9));
     check_message(format!("{TIME}.{compact}"), compact.replace(':', ": "), "json_rewritten");
 
     let decoded = "x".repeat(96 * 1024);
