@@ -230,7 +230,10 @@ impl Worker {
                 |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
             let targets = found.iter().map(|destination| (destination.id, target(destination))).collect();
             *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
-            found.iter().map(|destination| (destination.id, lane_settings(destination))).collect::<Vec<_>>()
+            found
+                .iter()
+                .map(|destination| (destination.id, LaneSettings::of(destination)))
+                .collect::<Vec<_>>()
         });
         self.step(|scheduler, now| scheduler.destinations(lanes.as_deref(), now));
     }
@@ -421,6 +424,7 @@ fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
+<<<<<<< ours
 fn lane_settings(destination: &Destination) -> LaneSettings {
     LaneSettings {
         enabled: destination.sends(),
@@ -430,5 +434,8 @@ fn lane_settings(destination: &Destination) -> LaneSettings {
 }
 
 pub(super) fn signing_time(now: Moment) -> Timestamp {
+=======
+fn signing_time(now: Moment) -> Timestamp {
+>>>>>>> theirs
     Timestamp::from_unix_seconds(u64::try_from(now.unix_seconds()).unwrap_or(0))
 }
