@@ -13,7 +13,7 @@ use super::limit::Limit;
 use super::pace::Pace;
 use super::turns::Place;
 use crate::id::DeliveryId;
-use crate::record::DueDelivery;
+use crate::record::{Destination, DueDelivery};
 
 /// Deliveries held for each attempt that may be in flight: a lane that is down holds few, a fast one never runs dry.
 const HELD_PER_SLOT: usize = 8;
@@ -30,6 +30,14 @@ pub(crate) struct LaneSettings {
     pub(crate) max_in_flight: Option<u32>,
     /// Attempts a second, at most; absent: no bound.
     pub(crate) per_second: Option<u32>,
+}
+
+impl LaneSettings {
+    /// Those of this destination.
+    pub(super) fn of(destination: &Destination) -> Self {
+        let Destination { enabled, max_in_flight, per_second, .. } = *destination;
+        Self { enabled, max_in_flight, per_second }
+    }
 }
 
 /// Which of the due deliveries to claim.

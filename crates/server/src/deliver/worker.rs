@@ -200,7 +200,10 @@ impl Worker {
                 |destination: &Destination| Target::parse(&destination.url, self.policy()).map(Arc::new);
             let targets = found.iter().map(|destination| (destination.id, target(destination))).collect();
             *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
-            found.iter().map(|destination| (destination.id, lane_settings(destination))).collect::<Vec<_>>()
+            found
+                .iter()
+                .map(|destination| (destination.id, LaneSettings::of(destination)))
+                .collect::<Vec<_>>()
         });
         self.step(|scheduler, now| scheduler.destinations(lanes.as_deref(), now));
     }
@@ -412,14 +415,6 @@ impl Worker {
 
 fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
-}
-
-fn lane_settings(destination: &Destination) -> LaneSettings {
-    LaneSettings {
-        enabled: destination.enabled,
-        max_in_flight: destination.max_in_flight,
-        per_second: destination.per_second,
-    }
 }
 
 fn signing_time(now: Moment) -> Timestamp {

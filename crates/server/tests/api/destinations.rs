@@ -147,7 +147,8 @@ async fn what_a_destination_can_bear_is_set_and_taken_away() {
         let problem = rig.call("PATCH", &path, body).await.expect_problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["field"], field);
     }
-    let body = json!({"url": "https://hooks.example.com/b", "event_types": ["lead.qualified"], "per_second": 5});
+    let body =
+        json!({"url": "https://hooks.example.com/b", "event_types": ["lead.qualified"], "per_second": 5});
     assert_eq!(rig.call("POST", "/api/v1/destinations", body).await.expect(201)["per_second"], 5);
 }
 

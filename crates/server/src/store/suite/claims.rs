@@ -140,10 +140,10 @@ pub async fn an_event_is_not_handed_out_before_an_earlier_one_that_nobody_holds(
     world.store.release(&[first[0].id]);
     assert!(world.decide(&lead, true, after(5)).await?.due().is_empty());
     let claimed = world.claim(destination.id, after(5), 10).await?;
-    assert_eq!(claimed.iter().map(|due| due.event_type).collect::<Vec<_>>(), [
-        EventType::LeadReviewRequested,
-        EventType::LeadQualified
-    ]);
+    assert_eq!(
+        claimed.iter().map(|due| due.event_type).collect::<Vec<_>>(),
+        [EventType::LeadReviewRequested, EventType::LeadQualified]
+    );
     Ok(())
 }
 
