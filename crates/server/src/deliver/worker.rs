@@ -424,18 +424,6 @@ fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-<<<<<<< ours
-fn lane_settings(destination: &Destination) -> LaneSettings {
-    LaneSettings {
-        enabled: destination.sends(),
-        max_in_flight: destination.max_in_flight,
-        per_second: destination.per_second,
-    }
-}
-
 pub(super) fn signing_time(now: Moment) -> Timestamp {
-=======
-fn signing_time(now: Moment) -> Timestamp {
->>>>>>> theirs
     Timestamp::from_unix_seconds(u64::try_from(now.unix_seconds()).unwrap_or(0))
 }

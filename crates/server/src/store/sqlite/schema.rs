@@ -49,15 +49,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    // Where the disk refuses, SQLite stays with its old journal and says so in the answer alone. With that journal a commit
-    // is undone by a power cut right after it.
-    let journal: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if journal != "wal" {
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-        let sentence = format!("its write-ahead log cannot be turned on; the journal is still `{journal}`");
-        return Err(rusqlite::Error::SqliteFailure(code, Some(sentence)));
-    }
+    turn_log_on(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // The checkpoint thread does it, off the commit path.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -67,6 +59,23 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(())
+}
+
+/// Turns the write-ahead log on, and makes sure that it is. SQLite names the new journal first and commits the switch with the
+/// statement's end, where its failure is easily missed. With the old journal a commit is undone by a power cut right after it.
+fn turn_log_on(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut journal = String::new();
+    while let Some(row) = rows.next()? {
+        journal = row.get(0)?;
+    }
+    if journal == "wal" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    let sentence = format!("its write-ahead log cannot be turned on; the journal is still `{journal}`");
+    Err(rusqlite::Error::SqliteFailure(code, Some(sentence)))
 }
 
 /// Refuses a database of another program, or of a newer server, before anything in it is touched. Answers the version.
