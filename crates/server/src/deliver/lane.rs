@@ -33,10 +33,10 @@ pub(crate) struct LaneSettings {
 }
 
 impl LaneSettings {
-    /// Those of this destination.
+    /// Those of this destination. A paused lane is as still as a disabled one; what differs is what the store hands out.
     pub(super) fn of(destination: &Destination) -> Self {
-        let Destination { enabled, max_in_flight, per_second, .. } = *destination;
-        Self { enabled, max_in_flight, per_second }
+        let Destination { max_in_flight, per_second, .. } = *destination;
+        Self { enabled: destination.sends(), max_in_flight, per_second }
     }
 }
 
@@ -407,5 +407,36 @@ impl Lane {
         // They are due like all the others.
         self.turned_away = 0;
         self.due_at(again_at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentflow_events::{EventType, Moment};
+
+    use super::LaneSettings;
+    use crate::id::mint;
+    use crate::record::Destination;
+
+    #[test]
+    fn a_paused_destination_gets_no_attempt_though_it_is_enabled() {
+        let now = Moment::from_unix_millis(1_700_000_000_000);
+        let mut destination = Destination {
+            id: mint(now),
+            workspace_id: mint(now),
+            url: "https://hooks.example.com/".to_owned(),
+            event_types: vec![EventType::LeadQualified],
+            enabled: true,
+            paused: false,
+            disabled_reason: None,
+            created_at: now,
+            failing_since: None,
+            max_in_flight: Some(2),
+            per_second: None,
+        };
+        let settings = LaneSettings { enabled: true, max_in_flight: Some(2), per_second: None };
+        assert_eq!(LaneSettings::of(&destination), settings);
+        destination.paused = true;
+        assert_eq!(LaneSettings::of(&destination), LaneSettings { enabled: false, ..settings });
     }
 }
