@@ -29,7 +29,7 @@ after(async () => {
   assert.equal(await server?.stop(), 0);
 });
 
-test("500 hostile strings stay text on every page", { timeout: 0 }, async () => {
+test("500 hostile strings stay text on every page", async () => {
   assert.equal(STRINGS.length, 500);
   const ids = [];
   for (const [index, text] of STRINGS.entries()) {
