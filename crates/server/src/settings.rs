@@ -49,7 +49,7 @@ impl SettingsDesk {
         Self { store, directory, deliver, clock, changing: tokio::sync::Mutex::default() }
     }
 
-    /// Puts in place what `change` makes of the present settings; it refuses what is [broken](broken).
+    /// Puts in place what `change` makes of the present settings. Whether they keep the rules is for `change` to ask of [`broken`].
     ///
     /// # Errors
     /// [`SettingsError`]; nothing was changed then, except for [`SettingsError::Unread`].
