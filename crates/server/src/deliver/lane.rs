@@ -2,7 +2,7 @@
 //!
 //! What waits stands in one of two queues that take turns: what came directly or has been due longest, and, while older
 //! work is in the store, what came due most recently, so that a backlog does not starve new events. All that waits of one
-//! lead stands in one queue, in order.
+//! lead for its first attempt stands in one queue, in order.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -206,9 +206,14 @@ impl Lane {
         if !self.held.insert(delivery.id) {
             return self.crossed.push(delivery);
         }
-        let joins =
-            claim == Claim::Latest || self.latest.iter().any(|waiting| waiting.lead_id == delivery.lead_id);
+        let joins = claim == Claim::Latest || self.waits_in_latest(delivery.lead_id);
         if joins { self.latest.push_back(delivery) } else { self.queue.push_back(delivery) }
+    }
+
+    /// Whether an event of this lead waits there for its first attempt: whatever follows must not overtake it. A retry holds
+    /// up nothing.
+    fn waits_in_latest(&self, lead: LeadId) -> bool {
+        self.latest.iter().any(|waiting| waiting.lead_id == lead && waiting.attempt_number == 1)
     }
 
     /// Notes that a delivery that came directly is in the store, due.
@@ -286,8 +291,7 @@ impl Lane {
     pub(super) fn attempted(&mut self, lead: LeadId, success: bool, released: &mut Vec<DeliveryId>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let stepped_aside = self.busy.remove(&lead).into_iter().flatten().rev();
-        let waits_in_latest = self.latest.iter().any(|waiting| waiting.lead_id == lead);
-        let queue = if waits_in_latest { &mut self.latest } else { &mut self.queue };
+        let queue = if self.waits_in_latest(lead) { &mut self.latest } else { &mut self.queue };
         stepped_aside.for_each(|delivery| queue.push_front(delivery));
         if self.limit.attempted(success) {
             self.trim(released);
