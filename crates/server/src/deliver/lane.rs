@@ -194,8 +194,9 @@ impl Lane {
         if self.held.contains(&delivery.id) {
             return true;
         }
-        let claiming = self.claiming.map_or(0, |(_, limit)| limit);
-        if !self.enabled || self.overflowed || self.held() + claiming >= self.held_max() {
+        // A claim under way may bring an earlier event of the same lead.
+        let waits = self.overflowed || self.claiming.is_some();
+        if !self.enabled || waits || self.held() >= self.held_max() {
             return false;
         }
         self.take(delivery, Claim::Longest);
