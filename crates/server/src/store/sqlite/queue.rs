@@ -23,16 +23,18 @@ use crate::store::{DeliveryFilter, ResendFilter};
 /// Rows looked at for each that may be claimed, where the most recent ones have to wait for earlier ones of their lead.
 const LOOKED_AT_MAX: usize = 8;
 
-/// Due deliveries of a destination. `earlier`: the last event of the same lead before it whose turn is not over.
+/// Due deliveries of a destination. `earlier`: the last event of the same lead before it whose turn is not over. Its order of
+/// looking is fixed, lead first: by the destination it would walk the whole backlog for every row.
 const DUE: &str =
     "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
          deliveries.state_reason AS state_reason, deliveries.attempts AS attempts, deliveries.step AS step,
          events.id AS event_id, events.type AS type, events.lead AS lead, events.body AS body,
-         (SELECT before.id FROM events AS sooner JOIN deliveries AS before ON before.event = sooner.seq
-          WHERE sooner.lead = events.lead AND before.destination = deliveries.destination
-              AND before.seq < deliveries.seq AND before.state = 0
+         (SELECT before.id FROM events AS sooner
+              CROSS JOIN deliveries AS before INDEXED BY deliveries_of_event ON before.event = sooner.seq
+          WHERE sooner.lead = events.lead AND sooner.seq < events.seq
+              AND before.destination = deliveries.destination AND before.state = 0
               AND (before.attempts = 0 OR before.next_attempt_at <= ?3)
-          ORDER BY before.seq DESC LIMIT 1) AS earlier
+          ORDER BY sooner.seq DESC LIMIT 1) AS earlier
      FROM deliveries JOIN events ON events.seq = deliveries.event
      WHERE deliveries.destination = ?1 AND deliveries.state = 0 AND deliveries.next_attempt_at <= ?2";
 /// Longest wait that a receiver may ask for.
@@ -415,4 +417,59 @@ pub(super) fn audit_changed(
         audit.subject = changed.to_string();
     }
     accept::audit(sql, &audit)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, StatementStatus, params};
+    use tempfile::TempDir;
+
+    use super::{DUE, longest};
+
+    const ONE: [u8; 16] = [1; 16];
+
+    /// A backlog of one destination: leads with two events each, all due.
+    fn backlog(folder: &TempDir, leads: u32) -> Connection {
+        let sql = super::super::schema::open_writer(&folder.path().join("agentflow.db")).expect("a database");
+        sql.execute_batch("BEGIN").expect("a transaction");
+        for event in 1..=leads * 2 {
+            let (lead, kind) = (event.div_ceil(2), event % 2);
+            sql.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, 1, x'7b7d')")
+                .and_then(|mut event_row| {
+                    let id = format!("{event:016}");
+                    event_row.execute(params![event, id.as_bytes(), ONE, format!("{lead:016}").as_bytes(), kind])
+                })
+                .expect("an event");
+            sql.prepare_cached(
+                "INSERT INTO deliveries (id, workspace, event, destination, state, next_attempt_at, attempts, step, created_at)
+                 VALUES (?1, ?2, ?3, ?2, 0, ?3, 0, 0, 1)",
+            )
+            .and_then(|mut row| row.execute(params![format!("{event:016}").as_bytes(), ONE, event]))
+            .expect("a delivery");
+        }
+        sql.execute_batch("COMMIT").expect("they are in");
+        sql
+    }
+
+    /// Steps of SQLite's machine until the first 64 rows were read.
+    fn steps(sql: &Connection, statement: &str, retries_before: i64) -> i32 {
+        let mut statement = sql.prepare(statement).expect("a statement");
+        let mut rows = statement.query(params![ONE, i64::MAX, retries_before]).expect("it runs");
+        for _ in 0..64 {
+            rows.next().expect("it reads").expect("a row");
+        }
+        drop(rows);
+        statement.get_status(StatementStatus::VmStep)
+    }
+
+    #[test]
+    fn a_claim_costs_the_same_however_long_the_backlog_is() {
+        let folders = [TempDir::new().expect("a folder"), TempDir::new().expect("a folder")];
+        let (short, long) = (backlog(&folders[0], 50), backlog(&folders[1], 1_000));
+        let latest = format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC");
+        for (statement, retries_before) in [(longest(), i64::MIN), (latest, i64::MAX)] {
+            let (few, many) = (steps(&short, &statement, retries_before), steps(&long, &statement, retries_before));
+            assert!(many <= few + 64, "{few} steps of a short backlog, {many} of a long one: {statement}");
+        }
+    }
 }
