@@ -26,8 +26,6 @@ struct Arguments {
     server: Option<PathBuf>,
 }
 
-/// The first wait of the schedule, within which all leads are in.
-const WAIT_SECONDS: u32 = 20;
 const PACED_PER_SECOND: u32 = 100;
 const STARTS: usize = 7;
 
@@ -53,7 +51,8 @@ async fn run(arguments: &Arguments) -> Result<(), Fault> {
     pending(arguments).await
 }
 
-/// Events that were committed before, so that nothing but delivering is measured; then a quiet server.
+/// A quiet server; then events that were committed while their destinations were paused, so that nothing but delivering is
+/// measured.
 async fn out(arguments: &Arguments, destinations: usize) -> Result<(), Fault> {
     let fleet = Fleet::start(arguments.server.as_deref(), destinations, None).await?;
     let waits = fleet
@@ -65,20 +64,12 @@ async fn out(arguments: &Arguments, destinations: usize) -> Result<(), Fault> {
         )
         .await?;
     let before = fleet.count(destinations);
-    fleet.schedule(&[WAIT_SECONDS, 5]).await?;
+    fleet.pause(true).await?;
     let leads = (arguments.deliveries / destinations as u64).max(1);
-    let committed = Instant::now();
     intake(&fleet.client, 2, 64, Until::Leads(leads)).await?;
-    if committed.elapsed() > Duration::from_secs(WAIT_SECONDS.into()) {
-        return Err("the leads were not in before the first event was due".into());
-    }
     let pid = fleet.server.pid();
-    let mut used = ProcessUse::of(pid)?;
-    let mut begun = Instant::now();
-    while fleet.count(destinations) == before {
-        (used, begun) = (ProcessUse::of(pid)?, Instant::now());
-        sleep(Duration::from_millis(1)).await;
-    }
+    let (used, begun) = (ProcessUse::of(pid)?, Instant::now());
+    fleet.pause(false).await?;
     let events = leads as usize * destinations;
     fleet.came(destinations, before + events).await?;
     let took = begun.elapsed();

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
-use hyper::{Method, StatusCode};
+use hyper::Method;
+use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Bad, Badness, Client, Fault, Latencies, Process, Receiver, Site, Until, intake, new_lead};
@@ -56,17 +57,26 @@ impl Fleet {
         Ok(Self { site, client, server, good: receivers })
     }
 
-    /// Sets the waits of the schedule.
+    /// Pauses every destination, or resumes it.
     ///
     /// # Errors
-    /// The server does not take them.
-    pub async fn schedule(&self, waits: &[u32]) -> Result<(), Fault> {
-        let body = serde_json::to_vec(&serde_json::json!({ "retry_schedule_seconds": waits }))?;
-        let mut connection = self.client.connect().await?;
-        match connection.api(Method::PUT, "/api/v1/settings", Bytes::from(body)).await? {
-            (StatusCode::OK, _) => Ok(()),
-            (status, body) => Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()),
+    /// The server does not do it.
+    pub async fn pause(&self, paused: bool) -> Result<(), Fault> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: String,
         }
+        let destinations: Vec<Row> = self.client.list("/api/v1/destinations").await?;
+        let action = if paused { "pause" } else { "resume" };
+        let mut connection = self.client.connect().await?;
+        for Row { id } in destinations {
+            let path = format!("/api/v1/destinations/{id}/{action}");
+            let (status, body) = connection.api(Method::POST, &path, Bytes::new()).await?;
+            if !status.is_success() {
+                return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
+            }
+        }
+        Ok(())
     }
 
     /// Events that came to the first `measured` of those that are well.
