@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hyper::body::Bytes;
 use hyper::Method;
+use hyper::body::Bytes;
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 

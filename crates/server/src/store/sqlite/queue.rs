@@ -437,7 +437,13 @@ mod tests {
             sql.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, 1, x'7b7d')")
                 .and_then(|mut event_row| {
                     let id = format!("{event:016}");
-                    event_row.execute(params![event, id.as_bytes(), ONE, format!("{lead:016}").as_bytes(), kind])
+                    event_row.execute(params![
+                        event,
+                        id.as_bytes(),
+                        ONE,
+                        format!("{lead:016}").as_bytes(),
+                        kind
+                    ])
                 })
                 .expect("an event");
             sql.prepare_cached(
@@ -468,7 +474,8 @@ mod tests {
         let (short, long) = (backlog(&folders[0], 50), backlog(&folders[1], 1_000));
         let latest = format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC");
         for (statement, retries_before) in [(longest(), i64::MIN), (latest, i64::MAX)] {
-            let (few, many) = (steps(&short, &statement, retries_before), steps(&long, &statement, retries_before));
+            let (few, many) =
+                (steps(&short, &statement, retries_before), steps(&long, &statement, retries_before));
             assert!(many <= few + 64, "{few} steps of a short backlog, {many} of a long one: {statement}");
         }
     }
