@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Fault> {
     println!(
-        "| destinations | events/s | server CPU us an event | accepted to received, p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |"
+        "| destinations | events/s | server CPU us an event | lead sent to event received, p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |"
     );
     for destinations in [1, 100] {
         out(arguments, destinations).await?;

@@ -113,7 +113,7 @@ impl Fleet {
         Ok(events as f64 / begun.elapsed().as_secs_f64())
     }
 
-    /// Leads at an even pace; how long after its lead was accepted each event was there, at the first `measured`.
+    /// Leads at an even pace; how long after its lead was sent each event was there, at the first `measured`.
     ///
     /// # Errors
     /// A lead is not accepted, or an event does not come.
@@ -128,17 +128,18 @@ impl Fleet {
         let mut ticks = interval(Duration::from_secs(1) / per_second);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let before = self.count(measured);
-        let mut accepted = HashMap::new();
+        let mut sent = HashMap::new();
         let leads = duration.as_secs() * u64::from(per_second);
         for number in 0..leads {
             ticks.tick().await;
-            accepted.insert(new_lead(&mut connection, run, number).await?, Instant::now());
+            let at = Instant::now();
+            sent.insert(new_lead(&mut connection, run, number).await?, at);
         }
         self.came(measured, before + leads as usize * measured).await?;
         let mut waits = Vec::new();
         for receiver in self.good.iter().take(measured) {
             for received in receiver.received().into_values() {
-                if let Some(at) = accepted.get(&received.lead_id) {
+                if let Some(at) = sent.get(&received.lead_id) {
                     waits.push(received.at.saturating_duration_since(*at));
                 }
             }
