@@ -17,7 +17,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("0005.sql"),
     include_str!("0006.sql"),
     include_str!("0007.sql"),
-    include_str!("0008.sql"),
+    include_str!("0011.sql"),
 ];
 
 /// "AgFl": tells the file from other SQLite databases.
