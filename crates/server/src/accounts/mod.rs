@@ -2,6 +2,7 @@
 //!
 //! Every change has its audit row and counts at once: tokens and roles are looked up in memory, which is read anew.
 
+mod passwords;
 mod people;
 mod tokens;
 
@@ -19,8 +20,7 @@ pub struct Accounts {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     clock: Clock,
-    /// Passwords are hashed one at a time: a hash takes 19 MiB.
-    hashing: tokio::sync::Semaphore,
+    turns: passwords::Turns,
 }
 
 /// Why an account was not changed.
@@ -42,6 +42,12 @@ pub enum AccountError {
     /// Unknown, used, replaced or over.
     #[error("this invitation is not known; it may have been used or replaced, or its time is over")]
     NotInvited,
+    /// As many passwords are being hashed, or wait for it, as may.
+    #[error("too many passwords are being checked at this moment; try again shortly")]
+    Crowded,
+    /// Another password has been set since the present one was given.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -53,7 +59,7 @@ pub enum AccountError {
 impl Accounts {
     /// Over a store, and the directory to tell of changes.
     pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) -> Self {
-        Self { store, directory, clock, hashing: tokio::sync::Semaphore::new(1) }
+        Self { store, directory, clock, turns: passwords::Turns::new() }
     }
 
     async fn publish(&self) -> Result<(), AccountError> {
@@ -67,5 +73,6 @@ fn check(changed: AccountChanged) -> Result<(), AccountError> {
         AccountChanged::NotFound => Err(AccountError::NotFound),
         AccountChanged::EmailTaken => Err(AccountError::EmailTaken),
         AccountChanged::LastAdmin => Err(AccountError::LastAdmin),
+        AccountChanged::PasswordChanged => Err(AccountError::PasswordChanged),
     }
 }

@@ -30,6 +30,11 @@ impl From<AccountError> for Problem {
                 tracing::error!(%error, "a change of an account is stored but could not be read back");
                 Problem::internal()
             }
+            AccountError::Crowded => Problem::new(
+                crate::reason::Reason::StoreUnavailable,
+                "Too many passwords are being checked at this moment; try again shortly.",
+            ),
+            AccountError::PasswordChanged => bad("The password was changed meanwhile.".to_owned()),
             AccountError::EmailTaken => bad("Somebody else of the workspace has this email.".to_owned()),
             AccountError::LastAdmin => bad("The workspace would have no admin left.".to_owned()),
             AccountError::TooMany(max) => {

@@ -30,6 +30,9 @@ impl From<AccountError> for Fault {
         match error {
             AccountError::NotFound => Fault::NotFound("operator or token"),
             AccountError::Store(error) => error.into(),
+            AccountError::Crowded => {
+                Fault::Crowded("Too many passwords are being checked at this moment. Try again in a moment.")
+            }
             AccountError::Unread(error) => {
                 tracing::error!(%error, "a change of an account is stored but could not be read back");
                 Fault::Internal
@@ -102,20 +105,18 @@ fn read_new_password(form: &Pairs) -> Result<Zeroizing<String>, Fault> {
 
 pub(super) async fn change_password(
     State(dashboard): State<Arc<Dashboard>>,
-    Extension(RemoteAddr(remote)): Extension<RemoteAddr>,
     headers: HeaderMap,
     Views(visitor): Views,
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let password = read_new_password(&form)?;
     dashboard.prove_password(&visitor, &form, "present").await?;
-    dashboard
-        .management
-        .accounts
-        .change_operator(visitor.actor(), visitor.id(), None, None, Some(password))
-        .await?;
+    let accounts = &dashboard.management.accounts;
+    let instead_of = visitor.operator.password_hash.clone();
+    let operator = accounts.change_password(visitor.actor(), instead_of, password).await?;
     // The new password has ended every session, this one among them.
-    let token = dashboard.open_session(&visitor.operator, remote, &headers).await?;
+    let token = dashboard.open_session(&operator, visitor.remote, &headers).await?;
+    let token = token.ok_or(Fault::SignInFirst(None))?;
     let mut response = reply::see_other(PATH);
     response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
     Ok(response)
@@ -132,7 +133,15 @@ pub(super) async fn end_session(
     Ok(reply::see_other(PATH))
 }
 
-pub(super) async fn invitation(Path(invitation): Path<String>) -> Response {
+pub(super) async fn invitation(
+    State(dashboard): State<Arc<Dashboard>>,
+    Path(invitation): Path<String>,
+) -> Result<Response, Fault> {
+    match dashboard.management.accounts.invited(&invitation).await {
+        Ok(_) => {}
+        Err(AccountError::NotInvited) => return Ok(not_invited()),
+        Err(error) => return Err(error.into()),
+    }
     let body = html! {
         main.lonely id="main" {
             h1 { "Welcome to AgentFlow" }
@@ -140,7 +149,18 @@ pub(super) async fn invitation(Path(invitation): Path<String>) -> Response {
             form method="post" action={ "/dashboard/invitation/" (invitation) } { (new_password()) button.primary { "Set the password and sign in" } }
         }
     };
-    reply::html(page::bare("Invitation", &body))
+    Ok(reply::html(page::bare("Invitation", &body)))
+}
+
+fn not_invited() -> Response {
+    let body = html! {
+        main.lonely id="main" {
+            h1 { "Not valid" }
+            p { "This invitation was used or replaced, or its time is over. Ask for a new one." }
+            p { a href="/dashboard" { "Sign in" } }
+        }
+    };
+    reply::html_problem(Some(Reason::NotFound), page::bare("Invitation", &body))
 }
 
 pub(super) async fn accept_invitation(
@@ -153,13 +173,11 @@ pub(super) async fn accept_invitation(
     let password = read_new_password(&form)?;
     let operator = match dashboard.management.accounts.accept_invitation(&invitation, password).await {
         Ok(operator) => operator,
-        Err(AccountError::NotInvited) => {
-            let body = html! { main.lonely id="main" { h1 { "Not valid" } p { "This invitation was used or replaced, or its time is over. Ask for a new one." } } };
-            return Ok(reply::html_problem(Some(Reason::NotFound), page::bare("Invitation", &body)));
-        }
+        Err(AccountError::NotInvited) => return Ok(not_invited()),
         Err(error) => return Err(error.into()),
     };
     let token = dashboard.open_session(&operator, remote, &headers).await?;
+    let token = token.ok_or(Fault::SignInFirst(None))?;
     let mut response = reply::see_other("/dashboard/review");
     response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
     Ok(response)

@@ -23,6 +23,7 @@ mod overview;
 mod page;
 mod people;
 mod presence;
+mod proof;
 mod review;
 mod secrets;
 mod settings;
@@ -35,6 +36,7 @@ use axum::middleware::map_response;
 use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::deliver::Deliver;
@@ -74,13 +76,14 @@ pub struct Dashboard {
     clock: Clock,
     base_url: String,
     bodies: Arc<BodyBudget>,
+    early_bodies: Arc<BodyBudget>,
     holds: Arc<Holds>,
     presence: Presence,
     throttle: Throttle,
-    /// Passwords that are being hashed: each takes 19 MiB and a core for tens of milliseconds.
-    hashing: Semaphore,
-    /// Sign-ins that wait for their turn to hash; more are refused.
-    waiting: Semaphore,
+    /// Live tails that are open.
+    tails: Arc<Semaphore>,
+    /// Audit rows that are written after the reply.
+    notes: TaskTracker,
     closing: CancellationToken,
 }
 
@@ -89,27 +92,29 @@ impl Dashboard {
     const FORM_BYTES_MAX: usize = 256 * 1024;
     /// Bytes of all forms that are on their way.
     const FORMS_BYTES_MAX: usize = 8 * 1024 * 1024;
-    /// Passwords hashed at the same time, and those that wait for it.
-    const HASHING_MAX: usize = 2;
-    const WAITING_MAX: usize = 64;
+    /// The same for forms of whoever is not signed in.
+    const EARLY_FORM_BYTES_MAX: usize = 4 * 1024;
+    const EARLY_FORMS_BYTES_MAX: usize = 1024 * 1024;
+    const TAILS_MAX: usize = 64;
 
     /// The dashboard over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, directory, deliver, review, management, clock, base_url } = parts;
         let closing = CancellationToken::new();
         Arc::new(Self {
+            holds: Holds::new(Arc::clone(&store), review, clock.clone(), closing.clone()),
             store,
             directory,
             deliver,
             management,
-            holds: Holds::new(review, clock.clone(), closing.clone()),
             clock,
             base_url,
             bodies: BodyBudget::new(Self::FORMS_BYTES_MAX),
+            early_bodies: BodyBudget::new(Self::EARLY_FORMS_BYTES_MAX),
             presence: Presence::default(),
             throttle: Throttle::default(),
-            hashing: Semaphore::new(Self::HASHING_MAX),
-            waiting: Semaphore::new(Self::WAITING_MAX),
+            tails: Arc::new(Semaphore::new(Self::TAILS_MAX)),
+            notes: TaskTracker::new(),
             closing,
         })
     }
@@ -119,9 +124,11 @@ impl Dashboard {
         self.closing.cancel();
     }
 
-    /// Returns once no decision is held any more; after [`close`](Self::close).
+    /// Returns once no decision is held any more and nothing is left to be noted; after [`close`](Self::close).
     pub async fn settle(&self) {
         self.holds.settle().await;
+        self.notes.close();
+        self.notes.wait().await;
     }
 }
 
@@ -130,6 +137,7 @@ type Routes = Vec<(&'static str, MethodRouter<Arc<Dashboard>>)>;
 fn routes() -> Routes {
     vec![
         ("/dashboard", get(login::home)),
+        ("/dashboard/", get(login::home_without_slash)),
         ("/dashboard/login", get(login::form).post(login::sign_in)),
         ("/dashboard/logout", post(login::sign_out)),
         ("/dashboard/assets/{name}", get(assets::serve)),

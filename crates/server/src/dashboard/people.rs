@@ -106,6 +106,12 @@ pub(super) async fn invite(
     let email =
         email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
     let role = read_role(&form)?;
+    let what = format!("To invite {email} as an admin.");
+    if role == Role::Admin
+        && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
+    {
+        return Ok(asks);
+    }
     let (_, invited) = dashboard
         .management
         .accounts
@@ -125,7 +131,12 @@ pub(super) async fn change_role(
     Path(operator): Path<String>,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let role = read_role(&form)?;
+    let (role, what) = (read_role(&form)?, "To make somebody an admin.");
+    if role == Role::Admin
+        && let Some(asks) = dashboard.asks_password(&visitor, &form, what).await?
+    {
+        return Ok(asks);
+    }
     dashboard
         .management
         .accounts
@@ -138,10 +149,17 @@ pub(super) async fn invite_again(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
     Path(operator): Path<String>,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
     let id = operator_id(&operator)?;
     let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
+    let what =
+        format!("To let whoever has the invitation choose the password of {}, an admin.", person.email);
+    if person.role == Role::Admin
+        && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
+    {
+        return Ok(asks);
+    }
     let invited = dashboard.management.accounts.invite(visitor.actor(), id).await?;
     dashboard.show_invitation(&visitor, &person.email, &invited).await
 }
@@ -202,6 +220,9 @@ pub(super) async fn create_token(
     let name =
         name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
     let role = read_role(&form)?;
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, "To make an API token.").await? {
+        return Ok(asks);
+    }
     let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
     dashboard
         .show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text))

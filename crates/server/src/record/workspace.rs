@@ -202,6 +202,13 @@ pub struct Operator {
     pub invited_until: Option<Moment>,
 }
 
+impl Operator {
+    /// The person as who makes a change.
+    pub fn actor(&self) -> Actor {
+        Actor { workspace_id: self.workspace_id, operator_id: self.id }
+    }
+}
+
 /// What an operator is changed to; absent: as it is.
 #[derive(Clone, Default)]
 pub struct OperatorChange {
@@ -211,6 +218,8 @@ pub struct OperatorChange {
     pub role: Option<Role>,
     /// PHC string.
     pub password_hash: Option<String>,
+    /// Only while the present password has this hash.
+    pub instead_of: Option<String>,
 }
 
 /// Lets a person choose a password, once; found by its hash.

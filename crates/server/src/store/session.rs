@@ -16,15 +16,17 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Everybody with this email, in any workspace, oldest first. Case does not matter, at least for ASCII.
     async fn operators_by_email(&self, email: &str) -> Result<Vec<Operator>, StoreError>;
 
-    /// Stores a session, with its audit row; deletes sessions that began before `begun_before` or were last used before
-    /// `seen_before`.
+    /// Stores a session, with its audit row, for a person whose password was found to have this hash; deletes sessions that
+    /// began before `begun_before` or were last used before `seen_before`. False: the person is gone or has another password
+    /// by now, and nothing was changed.
     async fn open_session(
         &self,
         session: Session,
+        password_hash: String,
         begun_before: Moment,
         seen_before: Moment,
         audit: AuditRow,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// The session with this token, and its operator as they are now.
     async fn session(&self, token_hash: [u8; 32]) -> Result<Option<(Session, Operator)>, StoreError>;

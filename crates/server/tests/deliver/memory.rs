@@ -463,7 +463,14 @@ impl SessionStore for Memory {
         unused()
     }
 
-    async fn open_session(&self, _: Session, _: Moment, _: Moment, _: AuditRow) -> Result<(), StoreError> {
+    async fn open_session(
+        &self,
+        _: Session,
+        _: String,
+        _: Moment,
+        _: Moment,
+        _: AuditRow,
+    ) -> Result<bool, StoreError> {
         unused()
     }
 

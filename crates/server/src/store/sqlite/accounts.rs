@@ -196,6 +196,9 @@ fn change_operator(
     {
         return Ok(AccountChanged::EmailTaken);
     }
+    if change.instead_of.as_ref().is_some_and(|hash| *hash != known.password_hash) {
+        return Ok(AccountChanged::PasswordChanged);
+    }
     if change.role.is_some_and(|role| role != Role::Admin) && is_last_admin(sql, &known)? {
         return Ok(AccountChanged::LastAdmin);
     }
@@ -233,12 +236,14 @@ fn email_is_taken(
     .query_row(params![blob(&audit.workspace_id), email, blob(&by_other_than)], |row| row.get(0))
 }
 
+/// Whoever is invited and has not come yet administers nothing.
 fn is_last_admin(sql: &Connection, person: &Operator) -> rusqlite::Result<bool> {
     if person.role != Role::Admin {
         return Ok(false);
     }
     sql.prepare_cached(
-        "SELECT NOT EXISTS (SELECT 1 FROM operators WHERE workspace = ? AND role = 'admin' AND id <> ?)",
+        "SELECT NOT EXISTS
+         (SELECT 1 FROM operators WHERE workspace = ? AND role = 'admin' AND id <> ? AND password_hash <> '')",
     )?
     .query_row(params![blob(&person.workspace_id), blob(&person.id)], |row| row.get(0))
 }

@@ -27,12 +27,19 @@ impl SessionStore for SqliteStore {
     async fn open_session(
         &self,
         session: Session,
+        password_hash: String,
         begun_before: Moment,
         seen_before: Moment,
         audit: AuditRow,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.writer
             .write(move |tx| {
+                let known = operator_with(tx.sql, session.operator_id)?;
+                if known.is_none_or(|known| {
+                    known.password_hash != password_hash || known.workspace_id != session.workspace_id
+                }) {
+                    return Ok(false);
+                }
                 tx.sql
                     .prepare_cached("DELETE FROM sessions WHERE created_at < ? OR seen_at < ?")?
                     .execute([begun_before.unix_millis(), seen_before.unix_millis()])?;
@@ -51,7 +58,8 @@ impl SessionStore for SqliteStore {
                         session.remote_addr,
                         session.user_agent
                     ])?;
-                accept::audit(tx.sql, &audit)
+                accept::audit(tx.sql, &audit)?;
+                Ok(true)
             })
             .await
     }
