@@ -41,6 +41,8 @@ pub mod secrets;
 #[doc(hidden)]
 pub mod sent;
 #[doc(hidden)]
+pub mod sessions;
+#[doc(hidden)]
 pub mod upkeep;
 #[doc(hidden)]
 pub mod withdrawals;
@@ -210,6 +212,16 @@ macro_rules! store_suite {
                 the_last_admin_stays_one
                 an_invitation_is_used_once_in_its_time_and_replaces_an_earlier_one
             }
+            sessions {
+                an_opened_session_comes_back_with_its_operator_as_they_are_now
+                a_touched_session_was_seen_then_and_no_other
+                a_sign_in_deletes_what_has_idled_and_what_is_too_old
+                a_person_ends_one_session_or_all_of_their_own
+                a_new_password_and_a_removal_end_every_session
+                a_stale_password_opens_nothing
+                a_sign_in_that_races_a_new_password_leaves_no_session
+                a_password_is_put_in_place_of_the_one_that_was_given_alone
+            }
             secrets {
                 an_announced_secret_is_present_from_its_time_on
                 a_pending_secret_that_is_dropped_leaves_the_present_one_without_an_end
@@ -271,6 +283,7 @@ mod tests {
             include_str!("lists.rs"),
             include_str!("resends.rs"),
             include_str!("secrets.rs"),
+            include_str!("sessions.rs"),
             include_str!("upkeep.rs"),
             include_str!("withdrawals.rs"),
         ] {
