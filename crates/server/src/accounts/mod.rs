@@ -2,6 +2,7 @@
 //!
 //! Every change has its audit row and counts at once: tokens and roles are looked up in memory, which is read anew.
 
+mod factors;
 mod passwords;
 mod people;
 mod tokens;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::directory::{Directory, DirectoryError};
 use crate::store::{AccountChanged, Store, StoreError};
+use crate::vault::{Vault, VaultError};
 
 pub use people::{Credential, Invited};
 pub use tokens::FreshToken;
@@ -19,6 +21,7 @@ pub use tokens::FreshToken;
 pub struct Accounts {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
+    vault: Arc<Vault>,
     clock: Clock,
     turns: passwords::Turns,
 }
@@ -48,6 +51,15 @@ pub enum AccountError {
     /// Another password has been set since the present one was given.
     #[error("the password was changed meanwhile")]
     PasswordChanged,
+    /// One is in use.
+    #[error("a second factor is in use already; switch it off first")]
+    HasFactor,
+    /// No code of the authenticator at this time.
+    #[error("the code is wrong")]
+    WrongCode,
+    /// A secret cannot be decrypted.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -58,8 +70,8 @@ pub enum AccountError {
 
 impl Accounts {
     /// Over a store, and the directory to tell of changes.
-    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) -> Self {
-        Self { store, directory, clock, turns: passwords::Turns::new() }
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, vault: Arc<Vault>, clock: Clock) -> Self {
+        Self { store, directory, vault, clock, turns: passwords::Turns::new() }
     }
 
     async fn publish(&self) -> Result<(), AccountError> {

@@ -82,6 +82,7 @@ impl Accounts {
             role,
             created_at: now,
             invited_until: None,
+            has_second_factor: false,
         };
         let audit = AuditRow::new(actor, now, "operator.create", id);
         check(self.store.put_operator(operator, audit).await?)?;

@@ -143,15 +143,20 @@ pub(super) fn check_is_our_own(parts: &Parts) -> Result<(), Fault> {
     }
 }
 
-/// The session's token, where exactly one cookie has it.
+/// The session's token.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_named(headers, COOKIE_NAME)
+}
+
+/// A cookie's value, where exactly one has this name.
+pub(super) fn cookie_named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut found = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE_NAME)
+        .filter(|(found, _)| *found == name)
         .map(|(_, token)| token);
     let token = found.next()?;
     found.next().is_none().then_some(token)

@@ -14,7 +14,7 @@ use super::access::{Views, is_alive};
 use super::elements::{time, token};
 use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Pairs};
-use super::login::session_cookie;
+use super::login::{HOME, session_cookie};
 use super::page::Place;
 use super::{Dashboard, page};
 use crate::accounts::{AccountError, Accounts};
@@ -30,6 +30,10 @@ impl From<AccountError> for Fault {
         match error {
             AccountError::NotFound => Fault::NotFound("operator or token"),
             AccountError::Store(error) => error.into(),
+            AccountError::Vault(error) => {
+                tracing::error!(%error, "a secret of an account cannot be read");
+                Fault::Internal
+            }
             AccountError::Crowded => {
                 Fault::Crowded("Too many passwords are being checked at this moment. Try again in a moment.")
             }
@@ -47,6 +51,7 @@ pub(super) async fn show(
     Views(visitor): Views,
 ) -> Result<Response, Fault> {
     let now = dashboard.clock.now();
+    let factor = dashboard.factor_section(&visitor).await?;
     let mut sessions = dashboard.store.sessions(visitor.id()).await?;
     sessions.retain(|session| is_alive(session, now));
     let main = html! {
@@ -62,6 +67,7 @@ pub(super) async fn show(
                     div { button.primary { "Change it, and sign out everywhere else" } }
                 }
             }
+            (factor)
             section { h2 { "Where you are signed in" }
                 div.scroll { table {
                     thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
@@ -114,8 +120,9 @@ pub(super) async fn change_password(
     let accounts = &dashboard.management.accounts;
     let instead_of = visitor.operator.password_hash.clone();
     let operator = accounts.change_password(visitor.actor(), instead_of, password).await?;
-    // The new password has ended every session, this one among them.
-    let token = dashboard.open_session(&operator, visitor.remote, &headers).await?;
+    // The new password has ended every session, this one among them, which was let in by a code where one was asked for.
+    let by_code = visitor.operator.has_second_factor;
+    let token = dashboard.open_session(&operator, by_code, visitor.remote, &headers).await?;
     let token = token.ok_or(Fault::SignInFirst(None))?;
     let mut response = reply::see_other(PATH);
     response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
@@ -176,9 +183,6 @@ pub(super) async fn accept_invitation(
         Err(AccountError::NotInvited) => return Ok(not_invited()),
         Err(error) => return Err(error.into()),
     };
-    let token = dashboard.open_session(&operator, remote, &headers).await?;
-    let token = token.ok_or(Fault::SignInFirst(None))?;
-    let mut response = reply::see_other("/dashboard/review");
-    response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
-    Ok(response)
+    let entered = dashboard.enter(&operator, HOME, remote, &headers).await?;
+    entered.ok_or(Fault::SignInFirst(None))
 }

@@ -15,18 +15,22 @@ use zeroize::Zeroizing;
 use super::access::{AGE_MAX, COOKIE_NAME, IDLE_MAX, Views};
 use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Query};
-use super::{Dashboard, assets, page};
+use super::{Dashboard, assets, factor, page};
 use crate::directory::credential_hash;
 use crate::edge::RemoteAddr;
 use crate::id::{mint, random};
 use crate::reason::Reason;
 use crate::record::{AuditRow, Operator, Session};
 use crate::reply;
+use crate::store::Proven;
 
 /// Where a sign-in leads that began nowhere.
-const HOME: &str = "/dashboard/review";
+pub(super) const HOME: &str = "/dashboard/review";
+pub(super) const LOGIN: &str = "/dashboard/login";
 /// Longer than any email address.
 const EMAIL_BYTES_MAX: usize = 254;
+/// The cookie of a sign-in that waits for a code.
+pub(super) const HALFWAY_COOKIE: &str = "__Host-agentflow-code";
 
 pub(super) async fn home(Views(_): Views) -> Response {
     reply::see_other(HOME)
@@ -72,15 +76,13 @@ pub(super) async fn sign_in(
         return Err(Fault::Unusable(format!("An email address has {EMAIL_BYTES_MAX} bytes at most.")));
     }
     let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
-    let Some(token) = dashboard.open_for(email, password, remote, &headers).await? else {
+    let next = form.text("next").filter(|next| is_ours(next)).unwrap_or(HOME);
+    let Some(entered) = dashboard.enter_as(email, password, next, remote, &headers).await? else {
         let wrong = Some("This email and password do not belong together.");
         let body = sign_in_form(form.text("next"), wrong, email);
         return Ok(reply::html_problem(Some(Reason::Forbidden), page::bare("Sign in", &body)));
     };
-    let next = form.text("next").filter(|next| is_ours(next)).unwrap_or(HOME);
-    let mut response = reply::see_other(next);
-    response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
-    Ok(response)
+    Ok(entered)
 }
 
 pub(super) async fn sign_out(
@@ -90,21 +92,21 @@ pub(super) async fn sign_out(
 ) -> Result<Response, Fault> {
     let audit = AuditRow::new(visitor.actor(), dashboard.clock.now(), "session.close", visitor.session.id);
     dashboard.store.close_sessions(visitor.id(), Some(visitor.session.id), Some(audit)).await?;
-    let mut response = reply::see_other("/dashboard/login");
-    let gone = format!("{COOKIE_NAME}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    response.headers_mut().insert(SET_COOKIE, HeaderValue::from_str(&gone).map_err(|_| Fault::Internal)?);
+    let mut response = reply::see_other(LOGIN);
+    response.headers_mut().insert(SET_COOKIE, cleared(COOKIE_NAME));
     Ok(response)
 }
 
 impl Dashboard {
-    /// Opens a session for whoever signs in with this; none where that is nobody.
-    async fn open_for(
+    /// Lets whoever signs in with this in; nothing where that is nobody.
+    async fn enter_as(
         &self,
         email: &str,
         password: Zeroizing<String>,
+        next: &str,
         remote: IpAddr,
         headers: &HeaderMap,
-    ) -> Result<Option<Zeroizing<String>>, Fault> {
+    ) -> Result<Option<Response>, Fault> {
         let attempt = self.attempt(email, remote)?;
         let operator = match self.store.operators_by_email(email).await {
             Ok(found) => found.into_iter().next(),
@@ -116,18 +118,42 @@ impl Dashboard {
         let Some((operator, attempt)) = self.try_password(attempt, remote, operator, password).await? else {
             return Ok(None);
         };
-        let token = self.open_session(&operator, remote, headers).await?;
-        if token.is_some() {
-            attempt.succeeded();
+        let entered = self.enter(&operator, next, remote, headers).await?;
+        match &entered {
+            // Only a whole sign-in forgets what failed before, or codes could be tried without end between right passwords.
+            Some(_) if operator.has_second_factor => attempt.taken_back(),
+            Some(_) => attempt.succeeded(),
+            None => {}
         }
-        Ok(token)
+        Ok(entered)
     }
 
-    /// Opens a session and answers its token, which nothing but the browser keeps; none where the operator is gone or has another
-    /// password by now than the one that they were known by.
+    /// Opens a session for an operator whose password was given, or asks for the code of their second factor first. Nothing
+    /// where they are gone or have another password by now.
+    pub(super) async fn enter(
+        &self,
+        operator: &Operator,
+        next: &str,
+        remote: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Option<Response>, Fault> {
+        if operator.has_second_factor {
+            return Ok(Some(factor::ask(&self.halfway.begin(operator, next, self.clock.now()))));
+        }
+        let token = self.open_session(operator, false, remote, headers).await?;
+        Ok(token.map(|token| {
+            let mut response = reply::see_other(next);
+            response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
+            response
+        }))
+    }
+
+    /// Opens a session and answers its token, which nothing but the browser keeps; none where the operator is gone, has another
+    /// password by now than the one that they were known by, or a second factor and was not let in `by_code`.
     pub(super) async fn open_session(
         &self,
         operator: &Operator,
+        by_code: bool,
         remote: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Option<Zeroizing<String>>, Fault> {
@@ -147,17 +173,25 @@ impl Dashboard {
         let subject = format!("{} from {remote}", session.id);
         let audit = AuditRow::new(operator.actor(), now, "session.open", subject);
         let (begun_before, seen_before) = (now.minus(AGE_MAX), now.minus(IDLE_MAX));
-        let password_hash = operator.password_hash.clone();
-        let is_open =
-            self.store.open_session(session, password_hash, begun_before, seen_before, audit).await?;
+        let proven = Proven { password_hash: operator.password_hash.clone(), by_code };
+        let is_open = self.store.open_session(session, proven, begun_before, seen_before, audit).await?;
         Ok(is_open.then_some(token))
     }
 }
 
 /// Until the browser is closed, or the session ends by itself.
 pub(super) fn session_cookie(token: &str) -> HeaderValue {
-    let cookie = format!("{COOKIE_NAME}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
+    cookie_for(COOKIE_NAME, token)
+}
+
+pub(super) fn cookie_for(name: &str, token: &str) -> HeaderValue {
+    let cookie = format!("{name}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
     HeaderValue::from_str(&cookie).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Has the browser forget a cookie.
+pub(super) fn cleared(name: &str) -> HeaderValue {
+    cookie_for(name, "; Max-Age=0")
 }
 
 /// Whether a path is one of the dashboard's pages, as browsers understand it, so that nobody is led elsewhere after the sign-in.

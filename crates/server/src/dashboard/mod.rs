@@ -11,8 +11,10 @@ mod audit;
 mod chart;
 mod destinations;
 mod elements;
+mod factor;
 mod fault;
 mod forms;
+mod halfway;
 mod holds;
 mod inbound;
 mod lead;
@@ -45,6 +47,7 @@ use crate::edge::BodyBudget;
 use crate::management::Management;
 use crate::review::Review;
 use crate::store::Store;
+use halfway::Halfway;
 use holds::Holds;
 use presence::Presence;
 use throttle::Throttle;
@@ -80,6 +83,7 @@ pub struct Dashboard {
     holds: Arc<Holds>,
     presence: Presence,
     throttle: Throttle,
+    halfway: Halfway,
     /// Live tails that are open.
     tails: Arc<Semaphore>,
     /// Audit rows that are written after the reply.
@@ -113,6 +117,7 @@ impl Dashboard {
             early_bodies: BodyBudget::new(Self::EARLY_FORMS_BYTES_MAX),
             presence: Presence::default(),
             throttle: Throttle::default(),
+            halfway: Halfway::default(),
             tails: Arc::new(Semaphore::new(Self::TAILS_MAX)),
             notes: TaskTracker::new(),
             closing,
@@ -139,6 +144,7 @@ fn routes() -> Routes {
         ("/dashboard", get(login::home)),
         ("/dashboard/", get(login::home_without_slash)),
         ("/dashboard/login", get(login::form).post(login::sign_in)),
+        ("/dashboard/login/code", get(factor::code_form).post(factor::sign_in_with_code)),
         ("/dashboard/logout", post(login::sign_out)),
         ("/dashboard/assets/{name}", get(assets::serve)),
         ("/dashboard/overview", get(overview::page)),
@@ -172,11 +178,15 @@ fn routes() -> Routes {
         ("/dashboard/settings/operators/{id}", post(people::change_role)),
         ("/dashboard/settings/operators/{id}/invite", post(people::invite_again)),
         ("/dashboard/settings/operators/{id}/delete", post(people::delete_operator)),
+        ("/dashboard/settings/operators/{id}/factor", post(factor::reset)),
         ("/dashboard/settings/tokens", get(people::tokens).post(people::create_token)),
         ("/dashboard/settings/tokens/{id}/delete", post(people::delete_token)),
         ("/dashboard/audit", get(audit::list)),
         ("/dashboard/account", get(account::show)),
         ("/dashboard/account/password", post(account::change_password)),
+        ("/dashboard/account/factor", post(factor::begin)),
+        ("/dashboard/account/factor/confirm", post(factor::confirm)),
+        ("/dashboard/account/factor/off", post(factor::switch_off)),
         ("/dashboard/account/sessions", post(account::end_session)),
         ("/dashboard/invitation/{token}", get(account::invitation).post(account::accept_invitation)),
     ]

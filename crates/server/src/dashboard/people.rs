@@ -19,7 +19,7 @@ use crate::id::TokenId;
 use crate::record::Role;
 use crate::reply;
 
-const OPERATORS: &str = "/dashboard/settings/operators";
+pub(super) const OPERATORS: &str = "/dashboard/settings/operators";
 const TOKENS: &str = "/dashboard/settings/tokens";
 const ROLES: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
 
@@ -58,10 +58,11 @@ impl Dashboard {
                     td {
                         @if let Some(until) = person.invited_until { (badge("wait", "invited")) " until " (utc(until)) }
                         @else if person.password_hash.is_empty() { (badge("bad", "no password")) }
-                        @else { (badge("good", "password")) }
+                        @else { (badge("good", if person.has_second_factor { "password and code" } else { "password" })) }
                     }
                     td { div.buttons {
                         form method="post" action={ (OPERATORS) "/" (person.id) "/invite" } { (token(visitor)) button { "New invitation" } }
+                        @if person.has_second_factor && person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/factor" } { (token(visitor)) button { "Reset second factor" } } }
                         @if person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/delete" } { (token(visitor)) button.bad { "Delete" } } }
                     } }
                 } } }
@@ -121,7 +122,7 @@ pub(super) async fn invite(
     dashboard.show_invitation(&visitor, &email, &invited).await
 }
 
-fn operator_id(text: &str) -> Result<OperatorId, Fault> {
+pub(super) fn operator_id(text: &str) -> Result<OperatorId, Fault> {
     text.parse().map_err(|_| Fault::NotFound("operator"))
 }
 

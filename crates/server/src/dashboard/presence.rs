@@ -65,6 +65,7 @@ mod tests {
             role: Role::Viewer,
             created_at: start,
             invited_until: None,
+            has_second_factor: false,
         };
         let (ann, bob) = (person(workspace, "ann@example.com"), person(workspace, "bob@example.com"));
         let (lead, presence) = (mint(start), Presence::default());

@@ -41,7 +41,7 @@ impl Dashboard {
             Ok(Some(operator)) => Ok(Some((operator, attempt))),
             Ok(None) => {
                 if let Some(known) = &known {
-                    self.note_failure(&attempt, known, remote);
+                    self.note_failure("password", &attempt, known, remote);
                 }
                 Ok(None)
             }
@@ -52,13 +52,20 @@ impl Dashboard {
         }
     }
 
-    fn note_failure(&self, attempt: &Attempt<'_>, operator: &Operator, remote: IpAddr) {
+    /// Has the audit log told that this `what` was wrong, if the attempt is one to tell of.
+    pub(super) fn note_failure(
+        &self,
+        what: &str,
+        attempt: &Attempt<'_>,
+        operator: &Operator,
+        remote: IpAddr,
+    ) {
         let action = match attempt.standing {
-            Standing::First => "password.wrong",
-            Standing::Last => "password.throttle",
+            Standing::First => format!("{what}.wrong"),
+            Standing::Last => format!("{what}.throttle"),
             Standing::Between => return,
         };
-        let audit = AuditRow::new(operator.actor(), self.clock.now(), action, format!("from {remote}"));
+        let audit = AuditRow::new(operator.actor(), self.clock.now(), &action, format!("from {remote}"));
         let store = Arc::clone(&self.store);
         self.notes.spawn(async move {
             if let Err(error) = store.audit(audit).await {

@@ -200,6 +200,9 @@ pub struct Operator {
     pub created_at: Moment,
     /// Until when an invitation to choose a password can be used; absent: there is none.
     pub invited_until: Option<Moment>,
+    /// Whether a sign-in asks for a code after the password. Told by the store; changed by its
+    /// [`FactorStore`](crate::store::FactorStore) alone.
+    pub has_second_factor: bool,
 }
 
 impl Operator {

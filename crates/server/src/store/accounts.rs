@@ -55,7 +55,7 @@ pub trait AccountStore: Send + Sync + 'static {
         audit: AuditRow,
     ) -> Result<AccountChanged, StoreError>;
 
-    /// Deletes a person, with tokens, sessions and invitation.
+    /// Deletes a person, with tokens, sessions, invitation and second factor.
     async fn delete_operator(&self, id: OperatorId, audit: AuditRow) -> Result<AccountChanged, StoreError>;
 
     /// Puts an invitation in place of an earlier one of the same person.

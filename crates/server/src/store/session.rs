@@ -7,6 +7,15 @@ use super::StoreError;
 use crate::id::SessionId;
 use crate::record::{AuditRow, Operator, Session};
 
+/// What whoever signs in has proven.
+#[derive(Clone)]
+pub struct Proven {
+    /// The password that was given had this hash.
+    pub password_hash: String,
+    /// A code of the second factor was given, too.
+    pub by_code: bool,
+}
+
 /// The dashboard's sessions. How long one lasts is the caller's to judge; what is past both `Ends` is deleted on the way.
 ///
 /// # Errors
@@ -16,13 +25,13 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Everybody with this email, in any workspace, oldest first. Case does not matter, at least for ASCII.
     async fn operators_by_email(&self, email: &str) -> Result<Vec<Operator>, StoreError>;
 
-    /// Stores a session, with its audit row, for a person whose password was found to have this hash; deletes sessions that
-    /// began before `begun_before` or were last used before `seen_before`. False: the person is gone or has another password
-    /// by now, and nothing was changed.
+    /// Stores a session, with its audit row; deletes sessions that began before `begun_before` or were last used before
+    /// `seen_before`. False: the person is gone, has another password by now than was proven, or a second factor of which no
+    /// code was given; nothing was changed.
     async fn open_session(
         &self,
         session: Session,
-        password_hash: String,
+        proven: Proven,
         begun_before: Moment,
         seen_before: Moment,
         audit: AuditRow,

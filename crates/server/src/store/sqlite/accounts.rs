@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, bad, blob};
-use super::{SqliteStore, accept};
+use super::{SqliteStore, accept, factors};
 use crate::id::TokenId;
 use crate::record::{ApiToken, AuditRow, Invitation, Operator, OperatorChange, Role};
 use crate::store::{AccountChanged, AccountStore, StoreError};
@@ -94,6 +94,7 @@ impl AccountStore for SqliteStore {
                 ] {
                     tx.sql.prepare_cached(statement)?.execute([blob(&id)])?;
                 }
+                factors::forget(tx.sql, id)?;
                 accept::audit(tx.sql, &audit)?;
                 Ok(AccountChanged::Done)
             })
@@ -139,8 +140,9 @@ impl AccountStore for SqliteStore {
 }
 
 pub(super) const OPERATORS: &str =
-    "SELECT operators.*, invitations.expires_at AS invited_until FROM operators
-     LEFT JOIN invitations ON invitations.operator = operators.id";
+    "SELECT operators.*, invitations.expires_at AS invited_until,
+        EXISTS (SELECT 1 FROM factors WHERE factors.operator = operators.id AND is_active = 1) AS has_second_factor
+     FROM operators LEFT JOIN invitations ON invitations.operator = operators.id";
 
 pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
     Ok(Operator {
@@ -151,6 +153,7 @@ pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
         role: role(row, "role")?,
         created_at: rows::moment(row, "created_at")?,
         invited_until: rows::moment_or_null(row, "invited_until")?,
+        has_second_factor: row.get("has_second_factor")?,
     })
 }
 

@@ -9,7 +9,7 @@ use super::rows::{self, blob};
 use super::{SqliteStore, accept};
 use crate::id::SessionId;
 use crate::record::{AuditRow, Operator, Session};
-use crate::store::{SessionStore, StoreError};
+use crate::store::{Proven, SessionStore, StoreError};
 
 #[async_trait]
 impl SessionStore for SqliteStore {
@@ -27,7 +27,7 @@ impl SessionStore for SqliteStore {
     async fn open_session(
         &self,
         session: Session,
-        password_hash: String,
+        proven: Proven,
         begun_before: Moment,
         seen_before: Moment,
         audit: AuditRow,
@@ -35,9 +35,12 @@ impl SessionStore for SqliteStore {
         self.writer
             .write(move |tx| {
                 let known = operator_with(tx.sql, session.operator_id)?;
-                if known.is_none_or(|known| {
-                    known.password_hash != password_hash || known.workspace_id != session.workspace_id
-                }) {
+                let may = known.is_some_and(|known| {
+                    known.workspace_id == session.workspace_id
+                        && known.password_hash == proven.password_hash
+                        && (proven.by_code || !known.has_second_factor)
+                });
+                if !may {
                     return Ok(false);
                 }
                 tx.sql

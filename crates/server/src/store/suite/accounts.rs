@@ -15,6 +15,7 @@ fn person(world: &World, email: &str, role: Role) -> Operator {
         role,
         created_at: after(1),
         invited_until: None,
+        has_second_factor: false,
     }
 }
 

@@ -26,6 +26,8 @@ pub mod deciding;
 #[doc(hidden)]
 pub mod duplicates;
 #[doc(hidden)]
+pub mod factors;
+#[doc(hidden)]
 pub mod fanout;
 #[doc(hidden)]
 pub mod joining;
@@ -212,6 +214,13 @@ macro_rules! store_suite {
                 the_last_admin_stays_one
                 an_invitation_is_used_once_in_its_time_and_replaces_an_earlier_one
             }
+            factors {
+                a_factor_counts_once_it_is_confirmed
+                a_code_is_used_once_and_none_before_it
+                a_recovery_code_is_used_once
+                a_factor_goes_with_its_codes_and_with_its_person
+                with_a_factor_no_session_opens_by_the_password_alone
+            }
             sessions {
                 an_opened_session_comes_back_with_its_operator_as_they_are_now
                 a_touched_session_was_seen_then_and_no_other
@@ -277,6 +286,7 @@ mod tests {
             include_str!("claims.rs"),
             include_str!("deciding.rs"),
             include_str!("duplicates.rs"),
+            include_str!("factors.rs"),
             include_str!("fanout.rs"),
             include_str!("joining.rs"),
             include_str!("lasting.rs"),

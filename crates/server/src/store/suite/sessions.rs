@@ -6,7 +6,7 @@ use super::Harness;
 use super::world::{HOUR, Outcome, World, after};
 use crate::id::{mint, random};
 use crate::record::{OperatorChange, Role, Session};
-use crate::store::{AccountChanged, StoreError};
+use crate::store::{AccountChanged, Proven, StoreError};
 
 /// Seconds after which an unused session ends, in these cases.
 const IDLE: u64 = HOUR / 2;
@@ -24,11 +24,15 @@ fn session(world: &World, of: OperatorId, at: u64) -> Session {
     }
 }
 
+fn proven(hash: &str) -> Proven {
+    Proven { password_hash: hash.to_owned(), by_code: false }
+}
+
 /// Opens a session of whoever has this password hash; nothing that is there is past its end then.
 async fn open(world: &World, session: &Session, hash: &str) -> Result<bool, StoreError> {
     let audit = world.audit("session.open", session.created_at);
     let never = Moment::from_unix_millis(0);
-    world.store.open_session(session.clone(), hash.to_owned(), never, never, audit).await
+    world.store.open_session(session.clone(), proven(hash), never, never, audit).await
 }
 
 async fn opened_with(world: &World, hash: &str, at: u64) -> Result<Session, StoreError> {
@@ -96,8 +100,8 @@ pub async fn a_sign_in_deletes_what_has_idled_and_what_is_too_old(harness: &dyn 
     let next = session(&world, admin.id, now);
     let (begun_before, seen_before) = (after(now - 12 * HOUR), after(now - IDLE));
     let audit = world.audit("session.open", after(now));
-    let hash = admin.password_hash.clone();
-    assert!(world.store.open_session(next.clone(), hash, begun_before, seen_before, audit).await?);
+    let proven = proven(&admin.password_hash);
+    assert!(world.store.open_session(next.clone(), proven, begun_before, seen_before, audit).await?);
     assert!(!is_there(&world, &idle).await?);
     assert!(!is_there(&world, &old).await?, "however busy");
     assert!(is_there(&world, &live).await? && is_there(&world, &next).await?);
