@@ -19,6 +19,7 @@ pub mod rate;
 pub mod reason;
 pub mod record;
 pub mod telemetry;
+pub mod totp;
 mod uses;
 pub mod vault;
 

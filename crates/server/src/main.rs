@@ -197,8 +197,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: requests and attempts in flight finish; a second signal ends at once");
         stop.cancel();
+        tracing::info!("stopping: requests and attempts in flight finish; a second signal ends at once");
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -36,7 +36,7 @@ impl Management {
         let (store, directory, deliver) =
             (|| Arc::clone(store), || Arc::clone(directory), || Arc::clone(deliver));
         Arc::new(Self {
-            accounts: Accounts::new(store(), directory(), clock.clone()),
+            accounts: Accounts::new(store(), directory(), Arc::clone(vault), clock.clone()),
             rotation: Rotation::new(store(), directory(), Arc::clone(vault), clock.clone()),
             destinations: Destinations::new(store(), deliver(), clock.clone()),
             settings: SettingsDesk::new(store(), directory(), deliver(), clock.clone()),

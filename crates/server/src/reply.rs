@@ -92,13 +92,8 @@ impl Problem {
             let scheme = if self.reason == Some(Reason::Unauthorized) { "Bearer" } else { "AgentFlow" };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
-        let wait = match (self.retry_after, status) {
-            (None, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => Some(Duration::ZERO),
-            (wait, _) => wait,
-        };
-        if let Some(wait) = wait {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(seconds) = retry_after(self.retry_after, status) {
+            headers.insert(RETRY_AFTER, seconds);
         }
     }
 }
@@ -233,7 +228,32 @@ pub(crate) fn html(page: String) -> Response {
 
 /// A page that tells of a problem, under the status of its reason; without one, of an error of the server's own.
 pub(crate) fn html_problem(reason: Option<Reason>, page: String) -> Response {
-    (status(reason), html(page)).into_response()
+    html_problem_until(reason, None, page)
+}
+
+/// The same, with how long to wait before the next try.
+pub(crate) fn html_problem_until(reason: Option<Reason>, wait: Option<Duration>, page: String) -> Response {
+    let mut response = (status(reason), html(page)).into_response();
+    if let Some(seconds) = retry_after(wait, status(reason)) {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// A page under the status of a refusal.
+pub(crate) fn refused(reason: Reason, mut page: Response) -> Response {
+    *page.status_mut() = status(Some(reason));
+    page
+}
+
+/// What is limited or unavailable always says when to try again.
+fn retry_after(wait: Option<Duration>, status: StatusCode) -> Option<HeaderValue> {
+    let wait = match (wait, status) {
+        (None, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => Duration::ZERO,
+        (wait, _) => wait?,
+    };
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Some(HeaderValue::from(seconds.max(1)))
 }
 
 /// 303: what was posted is done, and its outcome is at `location`, a path of this server.

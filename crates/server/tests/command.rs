@@ -40,8 +40,12 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path) -> Self {
+        Self::start_telling(folder, Stdio::null())
+    }
+
+    fn start_telling(folder: &Path, log: Stdio) -> Self {
         let mut command = server(&["--listen", "127.0.0.1:0", "--data-dir", folder.to_str().unwrap()]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut printed = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
@@ -148,4 +152,13 @@ fn the_printed_command_sends_a_first_lead_and_a_signal_ends_the_server_in_order(
     let again = Running::start(&data);
     assert_eq!(again.printed.len(), 1, "told once: {:?}", again.printed);
     assert_eq!(again.stop(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_the_server_in_order_though_nobody_reads_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    let running = Running::start_telling(&folder.path().join("data"), log.into());
+    assert_eq!(running.stop(), Some(0));
 }

@@ -2,6 +2,8 @@
 //!
 //! Every change has its audit row and counts at once: tokens and roles are looked up in memory, which is read anew.
 
+mod factors;
+mod passwords;
 mod people;
 mod tokens;
 
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::directory::{Directory, DirectoryError};
 use crate::store::{AccountChanged, Store, StoreError};
+use crate::vault::{Vault, VaultError};
 
 pub use people::{Credential, Invited};
 pub use tokens::FreshToken;
@@ -18,9 +21,9 @@ pub use tokens::FreshToken;
 pub struct Accounts {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
+    vault: Arc<Vault>,
     clock: Clock,
-    /// Passwords are hashed one at a time: a hash takes 19 MiB.
-    hashing: tokio::sync::Semaphore,
+    turns: passwords::Turns,
 }
 
 /// Why an account was not changed.
@@ -42,6 +45,21 @@ pub enum AccountError {
     /// Unknown, used, replaced or over.
     #[error("this invitation is not known; it may have been used or replaced, or its time is over")]
     NotInvited,
+    /// As many passwords are being hashed, or wait for it, as may.
+    #[error("too many passwords are being checked at this moment; try again shortly")]
+    Crowded,
+    /// Another password has been set since the present one was given.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
+    /// One is in use.
+    #[error("a second factor is in use already; switch it off first")]
+    HasFactor,
+    /// No code of the authenticator at this time.
+    #[error("the code is wrong")]
+    WrongCode,
+    /// A secret cannot be decrypted.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,8 +70,8 @@ pub enum AccountError {
 
 impl Accounts {
     /// Over a store, and the directory to tell of changes.
-    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, clock: Clock) -> Self {
-        Self { store, directory, clock, hashing: tokio::sync::Semaphore::new(1) }
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, vault: Arc<Vault>, clock: Clock) -> Self {
+        Self { store, directory, vault, clock, turns: passwords::Turns::new() }
     }
 
     async fn publish(&self) -> Result<(), AccountError> {
@@ -67,5 +85,6 @@ fn check(changed: AccountChanged) -> Result<(), AccountError> {
         AccountChanged::NotFound => Err(AccountError::NotFound),
         AccountChanged::EmailTaken => Err(AccountError::EmailTaken),
         AccountChanged::LastAdmin => Err(AccountError::LastAdmin),
+        AccountChanged::PasswordChanged => Err(AccountError::PasswordChanged),
     }
 }

@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 use super::{AccountError, Accounts, check};
 use crate::directory::credential_hash;
 use crate::id::{mint, random};
-use crate::password;
 use crate::record::{Actor, AuditRow, Invitation, Operator, OperatorChange, Role};
 use crate::store::StoreError;
 
@@ -69,7 +68,7 @@ impl Accounts {
             return Err(AccountError::TooMany(Self::OPERATORS_MAX));
         }
         let (password_hash, invites) = match credential {
-            Credential::Password(password) => (self.hash(password).await, false),
+            Credential::Password(password) => (self.hash(password).await?, false),
             // No password has this hash.
             Credential::Invitation => (String::new(), true),
         };
@@ -83,6 +82,7 @@ impl Accounts {
             role,
             created_at: now,
             invited_until: None,
+            has_second_factor: false,
         };
         let audit = AuditRow::new(actor, now, "operator.create", id);
         check(self.store.put_operator(operator, audit).await?)?;
@@ -104,14 +104,36 @@ impl Accounts {
     ) -> Result<Operator, AccountError> {
         self.operator(actor.workspace_id, id).await?;
         let password_hash = match password {
-            Some(password) => Some(self.hash(password).await),
+            Some(password) => Some(self.hash(password).await?),
             None => None,
         };
-        let change = OperatorChange { email, role, password_hash };
+        let change = OperatorChange { email, role, password_hash, instead_of: None };
         let audit = AuditRow::new(actor, self.clock.now(), "operator.change", id);
         check(self.store.change_operator(id, change, audit).await?)?;
         self.publish().await?;
         self.operator(actor.workspace_id, id).await
+    }
+
+    /// Puts a password in place of the one that has this hash. Answers the operator with the hash that was set.
+    ///
+    /// # Errors
+    /// [`AccountError::PasswordChanged`] where it is another one by now, and [`AccountError`].
+    pub async fn change_password(
+        &self,
+        actor: Actor,
+        instead_of: String,
+        password: Zeroizing<String>,
+    ) -> Result<Operator, AccountError> {
+        let id = actor.operator_id;
+        let password_hash = self.hash(password).await?;
+        let change = OperatorChange {
+            password_hash: Some(password_hash.clone()),
+            instead_of: Some(instead_of),
+            ..OperatorChange::default()
+        };
+        let audit = AuditRow::new(actor, self.clock.now(), "operator.change", id);
+        check(self.store.change_operator(id, change, audit).await?)?;
+        Ok(Operator { password_hash, ..self.operator(actor.workspace_id, id).await? })
     }
 
     /// Deletes an account with its tokens, which are refused from then on.
@@ -138,7 +160,16 @@ impl Accounts {
         Ok(Invited { text, expires_at })
     }
 
-    /// Uses an invitation up: the person has this password from then on.
+    /// Whom an invitation that can be used is for.
+    ///
+    /// # Errors
+    /// [`AccountError::NotInvited`], or the store.
+    pub async fn invited(&self, token: &str) -> Result<Operator, AccountError> {
+        let invited = self.store.invited(credential_hash(token), self.clock.now()).await?;
+        invited.ok_or(AccountError::NotInvited)
+    }
+
+    /// Uses an invitation up: the person has this password from then on. Answers the operator with the hash that was set.
     ///
     /// # Errors
     /// [`AccountError::NotInvited`], or the store.
@@ -147,21 +178,13 @@ impl Accounts {
         token: &str,
         password: Zeroizing<String>,
     ) -> Result<Operator, AccountError> {
-        let (token_hash, now) = (credential_hash(token), self.clock.now());
         // Looked up first, so that nobody has passwords hashed for an invitation that is none.
-        let person = self.store.invited(token_hash, now).await?.ok_or(AccountError::NotInvited)?;
-        let password_hash = self.hash(password).await;
-        let actor = Actor { workspace_id: person.workspace_id, operator_id: person.id };
-        let audit = AuditRow::new(actor, now, "operator.accept_invitation", person.id);
-        if !self.store.accept_invitation(token_hash, password_hash, audit).await? {
+        let person = self.invited(token).await?;
+        let password_hash = self.hash(password).await?;
+        let audit = AuditRow::new(person.actor(), self.clock.now(), "operator.accept_invitation", person.id);
+        if !self.store.accept_invitation(credential_hash(token), password_hash.clone(), audit).await? {
             return Err(AccountError::NotInvited);
         }
-        self.operator(person.workspace_id, person.id).await
-    }
-
-    async fn hash(&self, password: Zeroizing<String>) -> String {
-        let _one_at_a_time = self.hashing.acquire().await;
-        let hashed = tokio::task::spawn_blocking(move || password::hash(&password)).await;
-        hashed.expect("hashing neither panics nor is it aborted")
+        Ok(Operator { password_hash, ..self.operator(person.workspace_id, person.id).await? })
     }
 }

@@ -30,6 +30,17 @@ impl From<AccountError> for Problem {
                 tracing::error!(%error, "a change of an account is stored but could not be read back");
                 Problem::internal()
             }
+            AccountError::Crowded => Problem::new(
+                crate::reason::Reason::StoreUnavailable,
+                "Too many passwords are being checked at this moment; try again shortly.",
+            ),
+            AccountError::PasswordChanged => bad("The password was changed meanwhile.".to_owned()),
+            AccountError::Vault(error) => {
+                tracing::error!(%error, "a secret of an account cannot be read");
+                Problem::internal()
+            }
+            AccountError::HasFactor => bad("A second factor is in use already.".to_owned()),
+            AccountError::WrongCode => bad("The code is wrong.".to_owned()),
             AccountError::EmailTaken => bad("Somebody else of the workspace has this email.".to_owned()),
             AccountError::LastAdmin => bad("The workspace would have no admin left.".to_owned()),
             AccountError::TooMany(max) => {

@@ -3,6 +3,7 @@
 //! Three defences against foreign pages, each enough by itself: the cookie is `SameSite=Strict`; a browser's `Sec-Fetch-Site`
 //! or `Origin` must say that the request is our own; and a form carries a token that only our pages know.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use http::{HeaderMap, Method, Uri};
 use super::Dashboard;
 use super::fault::Fault;
 use crate::directory::{credential_hash, sha256};
+use crate::edge::RemoteAddr;
 use crate::record::{Actor, Operator, Role, Session};
 
 /// The session's cookie. The prefix has browsers refuse it without `Secure`, with a domain, or for another path.
@@ -34,6 +36,12 @@ pub(super) struct Visitor {
     pub(super) operator: Operator,
     /// What forms carry.
     pub(super) form_token: String,
+    /// Which path this request asks for.
+    pub(super) path: String,
+    /// Where it comes from.
+    pub(super) remote: IpAddr,
+    /// Whether a person is shown what is answered; `HEAD` is asked by programs.
+    pub(super) reads: bool,
 }
 
 impl Visitor {
@@ -46,7 +54,7 @@ impl Visitor {
     }
 
     pub(super) fn actor(&self) -> Actor {
-        Actor { workspace_id: self.operator.workspace_id, operator_id: self.operator.id }
+        self.operator.actor()
     }
 
     pub(super) fn may(&self, role: Role) -> bool {
@@ -54,8 +62,16 @@ impl Visitor {
     }
 }
 
+/// Whether a request is the operator's doing, which keeps the session alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Operator,
+    /// A page that is left open asks by itself.
+    Page,
+}
+
 macro_rules! roles {
-    ($($(#[$doc:meta])* $name:ident = $role:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $role:expr, $by:expr;)*) => {$(
         $(#[$doc])*
         pub(super) struct $name(pub(super) Visitor);
 
@@ -63,7 +79,7 @@ macro_rules! roles {
             type Rejection = Fault;
 
             async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
-                visitor(dashboard, parts, $role).await.map(Self)
+                visitor(dashboard, parts, $role, $by).await.map(Self)
             }
         }
     )*};
@@ -71,17 +87,19 @@ macro_rules! roles {
 
 roles! {
     /// Whoever is signed in.
-    Views = Role::Viewer;
+    Views = Role::Viewer, By::Operator;
+    /// A page of whoever is signed in, which asks again and again while nobody may be there: the session idles on.
+    Watches = Role::Viewer, By::Page;
     /// An operator who may decide on leads and send deliveries again.
-    Operates = Role::Operator;
+    Operates = Role::Operator, By::Operator;
     /// An admin.
-    Administers = Role::Admin;
+    Administers = Role::Admin, By::Operator;
 }
 
-async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role) -> Result<Visitor, Fault> {
+async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role, by: By) -> Result<Visitor, Fault> {
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
     if changes {
-        check_is_our_own(&parts.headers)?;
+        check_is_our_own(parts)?;
     }
     let next = (!changes).then(|| path_and_query(&parts.uri));
     let Some(token) = cookie(&parts.headers) else { return Err(Fault::SignInFirst(next)) };
@@ -90,13 +108,16 @@ async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role) -> Result<V
     let Some((session, operator)) = found.filter(|(session, _)| is_alive(session, now)) else {
         return Err(Fault::SignInFirst(next));
     };
-    if now.since(session.seen_at) >= SEEN_EVERY {
+    if by == By::Operator && now.since(session.seen_at) >= SEEN_EVERY {
         dashboard.store.touch_session(session.id, now).await?;
     }
     if operator.role < needed {
         return Err(Fault::Forbidden(needed.as_str()));
     }
-    Ok(Visitor { session, operator, form_token: form_token(token) })
+    let &RemoteAddr(remote) = parts.extensions.get().ok_or(Fault::Internal)?;
+    let reads = parts.method != Method::HEAD;
+    let path = parts.uri.path().to_owned();
+    Ok(Visitor { session, operator, form_token: form_token(token), path, remote, reads })
 }
 
 /// Whether the session may still be used. One that began in the future is from before the clock was set back.
@@ -105,27 +126,37 @@ pub(super) fn is_alive(session: &Session, now: Moment) -> bool {
 }
 
 /// Refuses what another site, or no page at all, has sent.
-pub(super) fn check_is_our_own(headers: &HeaderMap) -> Result<(), Fault> {
+pub(super) fn check_is_our_own(parts: &Parts) -> Result<(), Fault> {
     const FOREIGN: Fault = Fault::Foreign(
         "This request does not come from a page of the dashboard. Open the dashboard itself and do it there.",
     );
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(http::HeaderName::from_static("sec-fetch-site")) {
         return if site == "same-origin" { Ok(()) } else { Err(FOREIGN) };
     }
-    let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return Err(FOREIGN) };
-    if origin.strip_prefix("https://") == Some(host) { Ok(()) } else { Err(FOREIGN) }
+    // Under HTTP/2 the authority is part of the target, and there is no `Host`.
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str).or_else(|| text(HOST));
+    let origin = text(ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
+    match (origin, authority) {
+        (Some(origin), Some(authority)) if origin.eq_ignore_ascii_case(authority) => Ok(()),
+        _ => Err(FOREIGN),
+    }
 }
 
-/// The session's token, where exactly one cookie has it.
+/// The session's token.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_named(headers, COOKIE_NAME)
+}
+
+/// A cookie's value, where exactly one has this name.
+pub(super) fn cookie_named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut found = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE_NAME)
+        .filter(|(found, _)| *found == name)
         .map(|(_, token)| token);
     let token = found.next()?;
     found.next().is_none().then_some(token)
@@ -143,17 +174,23 @@ fn path_and_query(uri: &Uri) -> String {
 #[cfg(test)]
 mod tests {
     use http::header::{COOKIE, HOST, ORIGIN};
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
     use super::{check_is_our_own, cookie};
 
     #[track_caller]
-    fn check(headers: &[(HeaderName, &'static str)], is_our_own: bool) {
-        let mut map = HeaderMap::new();
+    fn check_to(target: &str, headers: &[(HeaderName, &'static str)], is_our_own: bool) {
+        let mut request = Request::post(target);
         for (name, value) in headers {
-            map.append(name, HeaderValue::from_static(value));
+            request = request.header(name, *value);
         }
-        assert_eq!(check_is_our_own(&map).is_ok(), is_our_own, "{headers:?}");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(check_is_our_own(&parts).is_ok(), is_our_own, "{target} {headers:?}");
+    }
+
+    #[track_caller]
+    fn check(headers: &[(HeaderName, &'static str)], is_our_own: bool) {
+        check_to("/dashboard/login", headers, is_our_own);
     }
 
     #[test]
@@ -170,6 +207,16 @@ mod tests {
         check(&[(ORIGIN, "null"), (HOST, "a.example")], false);
         check(&[(HOST, "a.example")], false);
         check(&[(site(), "cross-site"), (ORIGIN, "https://a.example"), (HOST, "a.example")], false);
+    }
+
+    #[test]
+    fn under_http_2_the_authority_is_in_the_target() {
+        let target = "https://a.example:8443/dashboard/login";
+        check_to(target, &[(ORIGIN, "https://a.example:8443")], true);
+        check_to(target, &[(ORIGIN, "https://A.example:8443")], true);
+        check_to(target, &[(ORIGIN, "https://a.example")], false);
+        check_to(target, &[(ORIGIN, "https://evil.example"), (HOST, "evil.example")], false);
+        check_to(target, &[], false);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::access::{Views, is_alive};
 use super::elements::{time, token};
 use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Pairs};
-use super::login::session_cookie;
+use super::login::{HOME, session_cookie};
 use super::page::Place;
 use super::{Dashboard, page};
 use crate::accounts::{AccountError, Accounts};
@@ -30,6 +30,13 @@ impl From<AccountError> for Fault {
         match error {
             AccountError::NotFound => Fault::NotFound("operator or token"),
             AccountError::Store(error) => error.into(),
+            AccountError::Vault(error) => {
+                tracing::error!(%error, "a secret of an account cannot be read");
+                Fault::Internal
+            }
+            AccountError::Crowded => {
+                Fault::Crowded("Too many passwords are being checked at this moment. Try again in a moment.")
+            }
             AccountError::Unread(error) => {
                 tracing::error!(%error, "a change of an account is stored but could not be read back");
                 Fault::Internal
@@ -44,6 +51,7 @@ pub(super) async fn show(
     Views(visitor): Views,
 ) -> Result<Response, Fault> {
     let now = dashboard.clock.now();
+    let factor = dashboard.factor_section(&visitor).await?;
     let mut sessions = dashboard.store.sessions(visitor.id()).await?;
     sessions.retain(|session| is_alive(session, now));
     let main = html! {
@@ -59,6 +67,7 @@ pub(super) async fn show(
                     div { button.primary { "Change it, and sign out everywhere else" } }
                 }
             }
+            (factor)
             section { h2 { "Where you are signed in" }
                 div.scroll { table {
                     thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
@@ -102,20 +111,19 @@ fn read_new_password(form: &Pairs) -> Result<Zeroizing<String>, Fault> {
 
 pub(super) async fn change_password(
     State(dashboard): State<Arc<Dashboard>>,
-    Extension(RemoteAddr(remote)): Extension<RemoteAddr>,
     headers: HeaderMap,
     Views(visitor): Views,
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let password = read_new_password(&form)?;
     dashboard.prove_password(&visitor, &form, "present").await?;
-    dashboard
-        .management
-        .accounts
-        .change_operator(visitor.actor(), visitor.id(), None, None, Some(password))
-        .await?;
-    // The new password has ended every session, this one among them.
-    let token = dashboard.open_session(&visitor.operator, remote, &headers).await?;
+    let accounts = &dashboard.management.accounts;
+    let instead_of = visitor.operator.password_hash.clone();
+    let operator = accounts.change_password(visitor.actor(), instead_of, password).await?;
+    // The new password has ended every session, this one among them, which was let in by a code where one was asked for.
+    let by_code = visitor.operator.has_second_factor;
+    let token = dashboard.open_session(&operator, by_code, visitor.remote, &headers).await?;
+    let token = token.ok_or(Fault::SignInFirst(None))?;
     let mut response = reply::see_other(PATH);
     response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
     Ok(response)
@@ -132,7 +140,15 @@ pub(super) async fn end_session(
     Ok(reply::see_other(PATH))
 }
 
-pub(super) async fn invitation(Path(invitation): Path<String>) -> Response {
+pub(super) async fn invitation(
+    State(dashboard): State<Arc<Dashboard>>,
+    Path(invitation): Path<String>,
+) -> Result<Response, Fault> {
+    match dashboard.management.accounts.invited(&invitation).await {
+        Ok(_) => {}
+        Err(AccountError::NotInvited) => return Ok(not_invited()),
+        Err(error) => return Err(error.into()),
+    }
     let body = html! {
         main.lonely id="main" {
             h1 { "Welcome to AgentFlow" }
@@ -140,7 +156,18 @@ pub(super) async fn invitation(Path(invitation): Path<String>) -> Response {
             form method="post" action={ "/dashboard/invitation/" (invitation) } { (new_password()) button.primary { "Set the password and sign in" } }
         }
     };
-    reply::html(page::bare("Invitation", &body))
+    Ok(reply::html(page::bare("Invitation", &body)))
+}
+
+fn not_invited() -> Response {
+    let body = html! {
+        main.lonely id="main" {
+            h1 { "Not valid" }
+            p { "This invitation was used or replaced, or its time is over. Ask for a new one." }
+            p { a href="/dashboard" { "Sign in" } }
+        }
+    };
+    reply::html_problem(Some(Reason::NotFound), page::bare("Invitation", &body))
 }
 
 pub(super) async fn accept_invitation(
@@ -153,14 +180,9 @@ pub(super) async fn accept_invitation(
     let password = read_new_password(&form)?;
     let operator = match dashboard.management.accounts.accept_invitation(&invitation, password).await {
         Ok(operator) => operator,
-        Err(AccountError::NotInvited) => {
-            let body = html! { main.lonely id="main" { h1 { "Not valid" } p { "This invitation was used or replaced, or its time is over. Ask for a new one." } } };
-            return Ok(reply::html_problem(Some(Reason::NotFound), page::bare("Invitation", &body)));
-        }
+        Err(AccountError::NotInvited) => return Ok(not_invited()),
         Err(error) => return Err(error.into()),
     };
-    let token = dashboard.open_session(&operator, remote, &headers).await?;
-    let mut response = reply::see_other("/dashboard/review");
-    response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
-    Ok(response)
+    let entered = dashboard.enter(&operator, HOME, remote, &headers).await?;
+    entered.ok_or(Fault::SignInFirst(None))
 }

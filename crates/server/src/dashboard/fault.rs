@@ -1,9 +1,11 @@
 //! What a page could not do, as a page.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
-use super::page;
+use super::{elements, page};
 use crate::edge::BodyFault;
 use crate::reason::Reason;
 use crate::reply;
@@ -22,14 +24,23 @@ pub(super) enum Fault {
     NotFound(&'static str),
     /// The form cannot be used; one sentence says why.
     Unusable(String),
-    /// Too often; one sentence says how long to wait.
-    TooOften(String),
+    /// The password that was asked for again is not the operator's.
+    WrongPassword,
+    /// Passwords were tried too often; how long to wait.
+    TooOften(Duration),
+    /// As many are doing this as may at the same time; one sentence says what.
+    Crowded(&'static str),
     /// The form's body.
     Body(BodyFault),
     /// The store.
     Store(StoreError),
     /// A task of the server's own died.
     Internal,
+}
+
+impl Fault {
+    /// What is said of a wrong one.
+    pub(super) const WRONG_PASSWORD: &str = "This is not your password.";
 }
 
 impl From<StoreError> for Fault {
@@ -40,6 +51,7 @@ impl From<StoreError> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
+        let mut wait = None;
         let (reason, title, text) = match self {
             Fault::SignInFirst(next) => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -60,7 +72,18 @@ impl IntoResponse for Fault {
                 (Some(Reason::NotFound), "Not found", format!("There is no such {what} in this workspace."))
             }
             Fault::Unusable(why) => (Some(Reason::BadRequest), "That did not work", why),
-            Fault::TooOften(why) => (Some(Reason::RateLimited), "Too many tries", why),
+            Fault::WrongPassword => {
+                (Some(Reason::BadRequest), "That did not work", Fault::WRONG_PASSWORD.to_owned())
+            }
+            Fault::TooOften(until) => {
+                wait = Some(until);
+                let until = elements::rough(until.max(Duration::from_secs(1)));
+                let text = format!(
+                    "Passwords were wrong too often for this account or from this address. Try again in {until}."
+                );
+                (Some(Reason::RateLimited), "Too many tries", text)
+            }
+            Fault::Crowded(why) => (Some(Reason::StoreUnavailable), "Too many at once", why.to_owned()),
             Fault::Body(fault) => (Some(fault.reason()), "That did not work", format!("Sorry: {fault}.")),
             Fault::Store(error) => {
                 tracing::warn!(%error, "a page of the dashboard could not be shown");
@@ -83,6 +106,6 @@ impl IntoResponse for Fault {
                 p { a href="/dashboard" { "To the dashboard" } }
             }
         };
-        reply::html_problem(reason, page::bare(title, &body))
+        reply::html_problem_until(reason, wait, page::bare(title, &body))
     }
 }

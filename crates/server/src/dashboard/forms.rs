@@ -12,7 +12,7 @@ use http::request::Parts;
 use super::Dashboard;
 use super::access::{self, check_is_our_own};
 use super::fault::Fault;
-use crate::edge;
+use crate::edge::{self, BodyBudget};
 
 /// Names and values in their order.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,12 @@ impl Pairs {
         self.all(name).next().is_some()
     }
 
+    /// Names and values of all other fields.
+    pub(super) fn except(&self, names: &[&str]) -> impl Iterator<Item = (&str, &str)> {
+        let others = self.0.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+        others.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The same as a query, without `except` and without blank values; `more` comes last.
     pub(super) fn query(&self, except: &[&str], more: &[(&str, &str)]) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -78,23 +84,25 @@ impl FromRequestParts<Arc<Dashboard>> for Query {
 /// A form posted by one of our pages in a session.
 pub(super) struct Form(pub(super) Pairs);
 
-/// A form posted by one of our pages before there is a session: the sign-in.
+/// A form posted by one of our pages before there is a session: a few short fields, out of a budget that only strangers share.
 pub(super) struct EarlyForm(pub(super) Pairs);
 
 impl FromRequest<Arc<Dashboard>> for EarlyForm {
     type Rejection = Fault;
 
     async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
-        let (head, body) = request.into_parts();
-        check_is_our_own(&head.headers)?;
-        if !is_form(&head.headers) {
-            return Err(Fault::Unusable("This takes a form as browsers send it.".to_owned()));
-        }
-        let body = edge::read(body, Dashboard::FORM_BYTES_MAX, &dashboard.bodies)
-            .await
-            .map_err(|unread| Fault::Body(unread.fault))?;
-        Ok(Self(Pairs::parse(&body.bytes)))
+        read(request, Dashboard::EARLY_FORM_BYTES_MAX, &dashboard.early_bodies).await.map(Self)
     }
+}
+
+async fn read(request: Request, bytes_max: usize, budget: &Arc<BodyBudget>) -> Result<Pairs, Fault> {
+    let (head, body) = request.into_parts();
+    check_is_our_own(&head)?;
+    if !is_form(&head.headers) {
+        return Err(Fault::Unusable("This takes a form as browsers send it.".to_owned()));
+    }
+    let body = edge::read(body, bytes_max, budget).await.map_err(|unread| Fault::Body(unread.fault))?;
+    Ok(Pairs::parse(&body.bytes))
 }
 
 impl FromRequest<Arc<Dashboard>> for Form {
@@ -102,7 +110,7 @@ impl FromRequest<Arc<Dashboard>> for Form {
 
     async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
         let expected = access::cookie(request.headers()).map(access::form_token);
-        let EarlyForm(pairs) = EarlyForm::from_request(request, dashboard).await?;
+        let pairs = read(request, Dashboard::FORM_BYTES_MAX, &dashboard.bodies).await?;
         // Both are hashes of what the other side must know, so how long the comparison takes tells nothing of use.
         if expected.is_none() || pairs.exact("token") != expected.as_deref() {
             return Err(Fault::Foreign(

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::HeaderMap;
 use maud::{Markup, html};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use agentflow_events::Moment;
 
 use super::Dashboard;
-use super::access::{Views, Visitor};
+use super::access::{Views, Visitor, Watches, is_alive};
 use super::elements::{bytes, inbound_status, pager, select, time};
 use super::fault::Fault;
 use super::forms::{Pairs, Query};
@@ -108,14 +109,22 @@ struct Tail {
     last: Option<LogId>,
     until: Instant,
     begun: bool,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Tail {
-    /// One connection lasts this long; the browser opens the next by itself and says where it was. So a session that has
-    /// ended, and a server that stops, are noticed.
+    /// One connection lasts this long; the browser opens the next by itself and says where it was.
     const LASTS: Duration = Duration::from_secs(15);
     const EVERY: Duration = Duration::from_secs(1);
     const ROWS: usize = 100;
+
+    /// Whether the session that asked is still open; it may have been ended, or have idled for too long, while this was told.
+    async fn may_go_on(&self) -> bool {
+        let found = self.dashboard.store.session(self.visitor.session.token_hash).await;
+        found.is_ok_and(|found| {
+            found.is_some_and(|(session, _)| is_alive(&session, self.dashboard.clock.now()))
+        })
+    }
 
     async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
         if self.begun {
@@ -124,7 +133,7 @@ impl Tail {
                 () = self.dashboard.closing.cancelled() => return None,
             }
         }
-        if Instant::now() >= self.until {
+        if Instant::now() >= self.until || !self.may_go_on().await {
             return None;
         }
         let request = PageRequest { cursor: None, limit: Self::ROWS };
@@ -159,10 +168,14 @@ impl Tail {
 
 pub(super) async fn live(
     State(dashboard): State<Arc<Dashboard>>,
-    Views(visitor): Views,
+    Watches(visitor): Watches,
     Query(query): Query,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Fault> {
+    let place = Arc::clone(&dashboard.tails).try_acquire_owned();
+    let place = place.map_err(|_| {
+        Fault::Crowded("As many live tails are open as the server keeps. Close one, or try again later.")
+    })?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let tail = Tail {
         dashboard,
@@ -172,6 +185,7 @@ pub(super) async fn live(
         last: last.or_else(|| query.parsed("after")),
         until: Instant::now() + Tail::LASTS,
         begun: false,
+        _place: place,
     };
-    reply::text("text/event-stream", Body::from_stream(unfold(tail, Tail::next)))
+    Ok(reply::text("text/event-stream", Body::from_stream(unfold(tail, Tail::next))))
 }

@@ -1,7 +1,7 @@
 //! Signing in and out. A wrong name takes as long as a wrong password, and neither is told from the other.
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
@@ -15,20 +15,29 @@ use zeroize::Zeroizing;
 use super::access::{AGE_MAX, COOKIE_NAME, IDLE_MAX, Views};
 use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Query};
-use super::{Dashboard, assets, elements, page};
+use super::{Dashboard, assets, factor, page};
 use crate::directory::credential_hash;
 use crate::edge::RemoteAddr;
 use crate::id::{mint, random};
-use crate::password;
 use crate::reason::Reason;
-use crate::record::{Actor, AuditRow, Operator, Session};
+use crate::record::{AuditRow, Operator, Session};
 use crate::reply;
+use crate::store::Proven;
 
 /// Where a sign-in leads that began nowhere.
-const HOME: &str = "/dashboard/review";
+pub(super) const HOME: &str = "/dashboard/review";
+pub(super) const LOGIN: &str = "/dashboard/login";
+/// Longer than any email address.
+const EMAIL_BYTES_MAX: usize = 254;
+/// The cookie of a sign-in that waits for a code.
+pub(super) const HALFWAY_COOKIE: &str = "__Host-agentflow-code";
 
 pub(super) async fn home(Views(_): Views) -> Response {
     reply::see_other(HOME)
+}
+
+pub(super) async fn home_without_slash() -> Response {
+    reply::see_other("/dashboard")
 }
 
 pub(super) async fn form(Query(query): Query) -> Response {
@@ -63,30 +72,17 @@ pub(super) async fn sign_in(
     EarlyForm(form): EarlyForm,
 ) -> Result<Response, Fault> {
     let email = form.text("email").unwrap_or_default();
-    let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
-    let keys = [format!("account {}", email.to_ascii_lowercase()), format!("address {remote}")];
-    let now = dashboard.clock.now();
-    if let Some(wait) = dashboard.throttle.wait(&keys, now) {
-        let wait = elements::rough(wait.max(std::time::Duration::from_secs(1)));
-        return Err(Fault::TooOften(format!(
-            "Sign-ins failed too often for this account or from this address. Try again in {wait}."
-        )));
+    if email.len() > EMAIL_BYTES_MAX {
+        return Err(Fault::Unusable(format!("An email address has {EMAIL_BYTES_MAX} bytes at most.")));
     }
-    // Before the hashing, which takes a while in which many more could be tried.
-    dashboard.throttle.failed(&keys, now);
-    let operator = dashboard.store.operators_by_email(email).await?.into_iter().next();
-    let Some(operator) = dashboard.check_password(operator, password).await? else {
-        let body =
-            sign_in_form(form.text("next"), Some("This email and password do not belong together."), email);
+    let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
+    let next = form.text("next").filter(|next| is_ours(next)).unwrap_or(HOME);
+    let Some(entered) = dashboard.enter_as(email, password, next, remote, &headers).await? else {
+        let wrong = Some("This email and password do not belong together.");
+        let body = sign_in_form(form.text("next"), wrong, email);
         return Ok(reply::html_problem(Some(Reason::Forbidden), page::bare("Sign in", &body)));
     };
-    let [account, address] = &keys;
-    dashboard.throttle.succeeded(account, address);
-    let token = dashboard.open_session(&operator, remote, &headers).await?;
-    let next = form.text("next").filter(|next| is_ours(next)).unwrap_or(HOME);
-    let mut response = reply::see_other(next);
-    response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
-    Ok(response)
+    Ok(entered)
 }
 
 pub(super) async fn sign_out(
@@ -96,43 +92,71 @@ pub(super) async fn sign_out(
 ) -> Result<Response, Fault> {
     let audit = AuditRow::new(visitor.actor(), dashboard.clock.now(), "session.close", visitor.session.id);
     dashboard.store.close_sessions(visitor.id(), Some(visitor.session.id), Some(audit)).await?;
-    let mut response = reply::see_other("/dashboard/login");
-    let gone = format!("{COOKIE_NAME}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    response.headers_mut().insert(SET_COOKIE, HeaderValue::from_str(&gone).map_err(|_| Fault::Internal)?);
+    let mut response = reply::see_other(LOGIN);
+    response.headers_mut().insert(SET_COOKIE, cleared(COOKIE_NAME));
     Ok(response)
 }
 
 impl Dashboard {
-    /// The operator, where this is their password. Takes as long for nobody.
-    pub(super) async fn check_password(
+    /// Lets whoever signs in with this in; nothing where that is nobody.
+    async fn enter_as(
         &self,
-        operator: Option<Operator>,
+        email: &str,
         password: Zeroizing<String>,
-    ) -> Result<Option<Operator>, Fault> {
-        static NOBODY: LazyLock<String> = LazyLock::new(|| password::hash(&password::generate()));
-        let Ok(_place) = self.waiting.try_acquire() else {
-            return Err(Fault::TooOften(
-                "Too many people sign in at this moment. Try again in a minute.".to_owned(),
-            ));
+        next: &str,
+        remote: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Option<Response>, Fault> {
+        let attempt = self.attempt(email, remote)?;
+        let operator = match self.store.operators_by_email(email).await {
+            Ok(found) => found.into_iter().next(),
+            Err(error) => {
+                attempt.taken_back();
+                return Err(error.into());
+            }
         };
-        let _turn = self.hashing.acquire().await.map_err(|_| Fault::Internal)?;
-        let checked = tokio::task::spawn_blocking(move || {
-            // Whoever is invited and has no password yet takes as long, too.
-            let hash = operator.as_ref().map(|operator| operator.password_hash.as_str());
-            let hash = hash.filter(|hash| !hash.is_empty()).unwrap_or(NOBODY.as_str());
-            let right = password::is_right(&password, hash);
-            operator.filter(|_| right)
-        });
-        checked.await.map_err(|_| Fault::Internal)
+        let Some((operator, attempt)) = self.try_password(attempt, remote, operator, password).await? else {
+            return Ok(None);
+        };
+        let entered = self.enter(&operator, next, remote, headers).await?;
+        match &entered {
+            // Only a whole sign-in forgets what failed before, or codes could be tried without end between right passwords.
+            Some(_) if operator.has_second_factor => attempt.taken_back(),
+            Some(_) => attempt.succeeded(),
+            None => {}
+        }
+        Ok(entered)
     }
 
-    /// Opens a session and answers its token, which nothing but the browser keeps.
+    /// Opens a session for an operator whose password was given, or asks for the code of their second factor first. Nothing
+    /// where they are gone or have another password by now.
+    pub(super) async fn enter(
+        &self,
+        operator: &Operator,
+        next: &str,
+        remote: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Option<Response>, Fault> {
+        if operator.has_second_factor {
+            return Ok(Some(factor::ask(&self.halfway.begin(operator, next, self.clock.now()))));
+        }
+        let token = self.open_session(operator, false, remote, headers).await?;
+        Ok(token.map(|token| {
+            let mut response = reply::see_other(next);
+            response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
+            response
+        }))
+    }
+
+    /// Opens a session and answers its token, which nothing but the browser keeps; none where the operator is gone, has another
+    /// password by now than the one that they were known by, or a second factor and was not let in `by_code`.
     pub(super) async fn open_session(
         &self,
         operator: &Operator,
+        by_code: bool,
         remote: IpAddr,
         headers: &HeaderMap,
-    ) -> Result<Zeroizing<String>, Fault> {
+    ) -> Result<Option<Zeroizing<String>>, Fault> {
         let token = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
         let now = self.clock.now();
         let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -146,24 +170,38 @@ impl Dashboard {
             remote_addr: remote.to_string(),
             user_agent: agent.chars().take(200).collect(),
         };
-        let actor = Actor { workspace_id: operator.workspace_id, operator_id: operator.id };
-        let audit = AuditRow::new(actor, now, "session.open", session.id);
-        self.store.open_session(session, now.minus(AGE_MAX), now.minus(IDLE_MAX), audit).await?;
-        Ok(token)
+        let subject = format!("{} from {remote}", session.id);
+        let audit = AuditRow::new(operator.actor(), now, "session.open", subject);
+        let (begun_before, seen_before) = (now.minus(AGE_MAX), now.minus(IDLE_MAX));
+        let proven = Proven { password_hash: operator.password_hash.clone(), by_code };
+        let is_open = self.store.open_session(session, proven, begun_before, seen_before, audit).await?;
+        Ok(is_open.then_some(token))
     }
 }
 
 /// Until the browser is closed, or the session ends by itself.
 pub(super) fn session_cookie(token: &str) -> HeaderValue {
-    let cookie = format!("{COOKIE_NAME}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
+    cookie_for(COOKIE_NAME, token)
+}
+
+pub(super) fn cookie_for(name: &str, token: &str) -> HeaderValue {
+    let cookie = format!("{name}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
     HeaderValue::from_str(&cookie).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Whether a path is one of the dashboard's pages, so that nobody is led elsewhere after the sign-in.
-fn is_ours(path: &str) -> bool {
-    let rest = path.strip_prefix("/dashboard");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+/// Has the browser forget a cookie.
+pub(super) fn cleared(name: &str) -> HeaderValue {
+    cookie_for(name, "; Max-Age=0")
+}
+
+/// Whether a path is one of the dashboard's pages, as browsers understand it, so that nobody is led elsewhere after the sign-in.
+fn is_ours(target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let Some(below) = path.strip_prefix("/dashboard") else { return false };
+    let leads_up = |segment: &str| segment.to_ascii_lowercase().replace("%2e", ".") == "..";
+    (below.is_empty() || below.starts_with('/'))
+        && !below.split('/').any(leads_up)
+        && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 #[cfg(test)]
@@ -172,17 +210,36 @@ mod tests {
 
     #[test]
     fn a_sign_in_leads_nowhere_else() {
-        for ours in ["/dashboard", "/dashboard/leads?q=a", "/dashboard?x"] {
+        for ours in [
+            "/dashboard",
+            "/dashboard/",
+            "/dashboard?x",
+            "/dashboard/leads?q=a/../b",
+            "/dashboard/leads?q=%5C",
+            "/dashboard/a..b/...",
+            "/dashboard/leads#../x",
+        ] {
             assert!(is_ours(ours), "{ours}");
         }
         for foreign in [
             "//evil.example",
             "https://evil.example",
             "/dashboardx",
+            "/dashboard@evil.example",
             "/",
             "",
-            "/dashboard/\r\nx",
+            "/dashboard/../v1/inbound",
+            "/dashboard/..",
+            "/dashboard/%2e%2E/v1",
+            "/dashboard/.%2e?x",
+            "/dashboard/..\\evil.example",
             "/dashboard\\x",
+            "/dashboard?\\x",
+            "/dashboard/\r\nx",
+            "/dashboard/\tx",
+            "/dashboard/\u{7f}",
+            "/dashboard/\u{85}",
+            "/dashboard/ x",
         ] {
             assert!(!is_ours(foreign), "{foreign}");
         }

@@ -11,8 +11,10 @@ mod audit;
 mod chart;
 mod destinations;
 mod elements;
+mod factor;
 mod fault;
 mod forms;
+mod halfway;
 mod holds;
 mod inbound;
 mod lead;
@@ -23,6 +25,7 @@ mod overview;
 mod page;
 mod people;
 mod presence;
+mod proof;
 mod review;
 mod secrets;
 mod settings;
@@ -35,6 +38,7 @@ use axum::middleware::map_response;
 use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::deliver::Deliver;
@@ -43,6 +47,7 @@ use crate::edge::BodyBudget;
 use crate::management::Management;
 use crate::review::Review;
 use crate::store::Store;
+use halfway::Halfway;
 use holds::Holds;
 use presence::Presence;
 use throttle::Throttle;
@@ -74,13 +79,15 @@ pub struct Dashboard {
     clock: Clock,
     base_url: String,
     bodies: Arc<BodyBudget>,
+    early_bodies: Arc<BodyBudget>,
     holds: Arc<Holds>,
     presence: Presence,
     throttle: Throttle,
-    /// Passwords that are being hashed: each takes 19 MiB and a core for tens of milliseconds.
-    hashing: Semaphore,
-    /// Sign-ins that wait for their turn to hash; more are refused.
-    waiting: Semaphore,
+    halfway: Halfway,
+    /// Live tails that are open.
+    tails: Arc<Semaphore>,
+    /// Audit rows that are written after the reply.
+    notes: TaskTracker,
     closing: CancellationToken,
 }
 
@@ -89,27 +96,30 @@ impl Dashboard {
     const FORM_BYTES_MAX: usize = 256 * 1024;
     /// Bytes of all forms that are on their way.
     const FORMS_BYTES_MAX: usize = 8 * 1024 * 1024;
-    /// Passwords hashed at the same time, and those that wait for it.
-    const HASHING_MAX: usize = 2;
-    const WAITING_MAX: usize = 64;
+    /// The same for forms of whoever is not signed in.
+    const EARLY_FORM_BYTES_MAX: usize = 4 * 1024;
+    const EARLY_FORMS_BYTES_MAX: usize = 1024 * 1024;
+    const TAILS_MAX: usize = 64;
 
     /// The dashboard over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, directory, deliver, review, management, clock, base_url } = parts;
         let closing = CancellationToken::new();
         Arc::new(Self {
+            holds: Holds::new(Arc::clone(&store), review, clock.clone(), closing.clone()),
             store,
             directory,
             deliver,
             management,
-            holds: Holds::new(review, clock.clone(), closing.clone()),
             clock,
             base_url,
             bodies: BodyBudget::new(Self::FORMS_BYTES_MAX),
+            early_bodies: BodyBudget::new(Self::EARLY_FORMS_BYTES_MAX),
             presence: Presence::default(),
             throttle: Throttle::default(),
-            hashing: Semaphore::new(Self::HASHING_MAX),
-            waiting: Semaphore::new(Self::WAITING_MAX),
+            halfway: Halfway::default(),
+            tails: Arc::new(Semaphore::new(Self::TAILS_MAX)),
+            notes: TaskTracker::new(),
             closing,
         })
     }
@@ -119,9 +129,11 @@ impl Dashboard {
         self.closing.cancel();
     }
 
-    /// Returns once no decision is held any more; after [`close`](Self::close).
+    /// Returns once no decision is held any more and nothing is left to be noted; after [`close`](Self::close).
     pub async fn settle(&self) {
         self.holds.settle().await;
+        self.notes.close();
+        self.notes.wait().await;
     }
 }
 
@@ -130,7 +142,9 @@ type Routes = Vec<(&'static str, MethodRouter<Arc<Dashboard>>)>;
 fn routes() -> Routes {
     vec![
         ("/dashboard", get(login::home)),
+        ("/dashboard/", get(login::home_without_slash)),
         ("/dashboard/login", get(login::form).post(login::sign_in)),
+        ("/dashboard/login/code", get(factor::code_form).post(factor::sign_in_with_code)),
         ("/dashboard/logout", post(login::sign_out)),
         ("/dashboard/assets/{name}", get(assets::serve)),
         ("/dashboard/overview", get(overview::page)),
@@ -164,11 +178,15 @@ fn routes() -> Routes {
         ("/dashboard/settings/operators/{id}", post(people::change_role)),
         ("/dashboard/settings/operators/{id}/invite", post(people::invite_again)),
         ("/dashboard/settings/operators/{id}/delete", post(people::delete_operator)),
+        ("/dashboard/settings/operators/{id}/factor", post(factor::reset)),
         ("/dashboard/settings/tokens", get(people::tokens).post(people::create_token)),
         ("/dashboard/settings/tokens/{id}/delete", post(people::delete_token)),
         ("/dashboard/audit", get(audit::list)),
         ("/dashboard/account", get(account::show)),
         ("/dashboard/account/password", post(account::change_password)),
+        ("/dashboard/account/factor", post(factor::begin)),
+        ("/dashboard/account/factor/confirm", post(factor::confirm)),
+        ("/dashboard/account/factor/off", post(factor::switch_off)),
         ("/dashboard/account/sessions", post(account::end_session)),
         ("/dashboard/invitation/{token}", get(account::invitation).post(account::accept_invitation)),
     ]

@@ -105,7 +105,7 @@ impl Dashboard {
     /// Decisions that can be taken back, and those that were not taken.
     fn notices(&self, visitor: &Visitor) -> Markup {
         let batches = self.holds.batches(visitor.id());
-        let untold = self.holds.untold(visitor.id());
+        let untold = if visitor.reads { self.holds.tell(visitor.id()) } else { Vec::new() };
         html! {
             div.notices id="notices" role="status" {
                 @for untold in &untold {

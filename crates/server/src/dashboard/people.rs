@@ -19,7 +19,7 @@ use crate::id::TokenId;
 use crate::record::Role;
 use crate::reply;
 
-const OPERATORS: &str = "/dashboard/settings/operators";
+pub(super) const OPERATORS: &str = "/dashboard/settings/operators";
 const TOKENS: &str = "/dashboard/settings/tokens";
 const ROLES: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
 
@@ -58,10 +58,11 @@ impl Dashboard {
                     td {
                         @if let Some(until) = person.invited_until { (badge("wait", "invited")) " until " (utc(until)) }
                         @else if person.password_hash.is_empty() { (badge("bad", "no password")) }
-                        @else { (badge("good", "password")) }
+                        @else { (badge("good", if person.has_second_factor { "password and code" } else { "password" })) }
                     }
                     td { div.buttons {
                         form method="post" action={ (OPERATORS) "/" (person.id) "/invite" } { (token(visitor)) button { "New invitation" } }
+                        @if person.has_second_factor && person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/factor" } { (token(visitor)) button { "Reset second factor" } } }
                         @if person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/delete" } { (token(visitor)) button.bad { "Delete" } } }
                     } }
                 } } }
@@ -106,6 +107,12 @@ pub(super) async fn invite(
     let email =
         email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
     let role = read_role(&form)?;
+    let what = format!("To invite {email} as an admin.");
+    if role == Role::Admin
+        && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
+    {
+        return Ok(asks);
+    }
     let (_, invited) = dashboard
         .management
         .accounts
@@ -115,7 +122,7 @@ pub(super) async fn invite(
     dashboard.show_invitation(&visitor, &email, &invited).await
 }
 
-fn operator_id(text: &str) -> Result<OperatorId, Fault> {
+pub(super) fn operator_id(text: &str) -> Result<OperatorId, Fault> {
     text.parse().map_err(|_| Fault::NotFound("operator"))
 }
 
@@ -125,7 +132,12 @@ pub(super) async fn change_role(
     Path(operator): Path<String>,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let role = read_role(&form)?;
+    let (role, what) = (read_role(&form)?, "To make somebody an admin.");
+    if role == Role::Admin
+        && let Some(asks) = dashboard.asks_password(&visitor, &form, what).await?
+    {
+        return Ok(asks);
+    }
     dashboard
         .management
         .accounts
@@ -138,10 +150,17 @@ pub(super) async fn invite_again(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
     Path(operator): Path<String>,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
     let id = operator_id(&operator)?;
     let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
+    let what =
+        format!("To let whoever has the invitation choose the password of {}, an admin.", person.email);
+    if person.role == Role::Admin
+        && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
+    {
+        return Ok(asks);
+    }
     let invited = dashboard.management.accounts.invite(visitor.actor(), id).await?;
     dashboard.show_invitation(&visitor, &person.email, &invited).await
 }
@@ -202,6 +221,9 @@ pub(super) async fn create_token(
     let name =
         name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
     let role = read_role(&form)?;
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, "To make an API token.").await? {
+        return Ok(asks);
+    }
     let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
     dashboard
         .show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text))

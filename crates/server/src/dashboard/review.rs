@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::access::{Operates, Views, Visitor};
+use super::access::{Operates, Views, Visitor, Watches};
 use super::elements::{count, mark, pager, score, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
@@ -22,6 +22,8 @@ use crate::store::{LeadFilter, Page, PageRequest};
 const PATH: &str = "/dashboard/review";
 const PAGE_ROWS: usize = 50;
 const NOTE_CHARS_MAX: usize = 2_000;
+/// Leads decided with one click.
+const PICKED_MAX: usize = 100;
 
 pub(super) async fn page(
     State(dashboard): State<Arc<Dashboard>>,
@@ -174,7 +176,7 @@ fn next_after(leads: &[Lead], id: LeadId) -> Option<LeadId> {
 
 impl Dashboard {
     pub(super) fn look(&self, visitor: &Visitor, lead: LeadId) -> Vec<String> {
-        self.presence.look(lead, visitor.id(), &visitor.operator.email, self.clock.now())
+        self.presence.look(lead, &visitor.operator, self.clock.now())
     }
 }
 
@@ -188,7 +190,7 @@ fn others_here(lead: LeadId, others: &[String]) -> Markup {
 
 pub(super) async fn presence(
     State(dashboard): State<Arc<Dashboard>>,
-    Views(visitor): Views,
+    Watches(visitor): Watches,
     Path(lead): Path<String>,
 ) -> Result<Response, Fault> {
     let lead: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
@@ -209,22 +211,12 @@ pub(super) async fn decide(
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
         return Err(Fault::Unusable(format!("A note has {NOTE_CHARS_MAX} characters at most.")));
     }
-    let mut picked = Vec::new();
-    for pick in form.all("pick") {
-        let parsed =
-            pick.split_once('.').and_then(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)));
-        picked.push(parsed.ok_or_else(|| {
-            Fault::Unusable("A ticked lead is not named as this page names it.".to_owned())
-        })?);
-    }
-    if picked.is_empty() {
-        return Err(Fault::Unusable("No lead is ticked: tick some in the list first.".to_owned()));
-    }
-
-    let (mut judgements, mut stale) = (Vec::new(), Vec::new());
-    for (lead_id, version) in picked {
-        let lead =
-            dashboard.store.lead(visitor.workspace_id(), lead_id).await?.ok_or(Fault::NotFound("lead"))?;
+    let (mut judgements, mut stale, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for (lead_id, version) in picks(&form)? {
+        let Some(lead) = dashboard.store.lead(visitor.workspace_id(), lead_id).await? else {
+            gone.push(lead_id);
+            continue;
+        };
         if lead.version != version || lead.state != LeadState::InReview {
             stale.push((dashboard.dossier(lead).await?, version));
             continue;
@@ -244,7 +236,7 @@ pub(super) async fn decide(
     }
     let decided = judgements.len();
     let taken = if judgements.is_empty() { Vec::new() } else { dashboard.holds.hold(judgements) };
-    if stale.is_empty() && taken.is_empty() {
+    if stale.is_empty() && taken.is_empty() && gone.is_empty() {
         let next = form.text("next").map_or_else(Vec::new, |next| vec![("lead", next)]);
         return Ok(reply::see_other(&format!("{PATH}{}", mark(&stay(&form).query(&[], &next)))));
     }
@@ -252,12 +244,40 @@ pub(super) async fn decide(
         main.narrow id="main" {
             h1 { "Not decided" }
             @if decided > taken.len() { p { (count(decided - taken.len(), "other lead")) " went through." } }
-            @for name in &taken { p.notice.bad { b { (name) } ": somebody is deciding this lead at this very moment." } }
+            @for one in &taken {
+                p.notice.bad { b { (one.name) } ": "
+                    @if one.by_themselves { "you have decided this lead otherwise; take that back first." }
+                    @else { "somebody is deciding this lead at this very moment." }
+                }
+            }
+            @for id in &gone { p.notice.bad { b { (id) } ": there is no such lead any more." } }
             @for (dossier, seen) in &stale { (conflict(dossier, *seen)) }
             p { a href={ (PATH) (mark(&stay(&form).query(&[], &[]))) } { "Back to the queue" } }
         }
     };
     Ok(dashboard.show(&visitor, Place::Review, "Not decided", &main).await?)
+}
+
+/// The ticked leads with the versions that were seen, each lead once.
+fn picks(form: &Pairs) -> Result<Vec<(LeadId, u64)>, Fault> {
+    let mut picked: Vec<(LeadId, u64)> = Vec::new();
+    for pick in form.all("pick") {
+        let parsed =
+            pick.split_once('.').and_then(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)));
+        let (id, version) = parsed
+            .ok_or_else(|| Fault::Unusable("A ticked lead is not named as this page names it.".to_owned()))?;
+        if picked.iter().any(|(known, _)| *known == id) {
+            continue;
+        }
+        if picked.len() == PICKED_MAX {
+            return Err(Fault::Unusable(format!("At most {PICKED_MAX} leads are decided at once.")));
+        }
+        picked.push((id, version));
+    }
+    if picked.is_empty() {
+        return Err(Fault::Unusable("No lead is ticked: tick some in the list first.".to_owned()));
+    }
+    Ok(picked)
 }
 
 fn stay(form: &Pairs) -> Pairs {

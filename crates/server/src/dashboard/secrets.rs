@@ -6,13 +6,12 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use zeroize::Zeroizing;
 
 use super::Dashboard;
 use super::access::{Administers, Visitor};
 use super::elements::{badge, time, token, utc};
 use super::fault::Fault;
-use super::forms::{Form, Pairs};
+use super::forms::Form;
 use super::settings::{Tab, once};
 use crate::id::SecretId;
 use crate::record::SecretDirection;
@@ -121,29 +120,6 @@ impl Dashboard {
         };
         self.show_settings(visitor, if inbound { Tab::Inbound } else { Tab::Outbound }, &body).await
     }
-
-    /// Refuses unless the field has the visitor's password; tries count as those of a sign-in do.
-    pub(super) async fn prove_password(
-        &self,
-        visitor: &Visitor,
-        form: &Pairs,
-        field: &str,
-    ) -> Result<(), Fault> {
-        let account = format!("account {}", visitor.operator.email.to_ascii_lowercase());
-        let now = self.clock.now();
-        if self.throttle.wait(std::slice::from_ref(&account), now).is_some() {
-            return Err(Fault::TooOften(
-                "The password was wrong too often. Try again in a quarter of an hour.".to_owned(),
-            ));
-        }
-        self.throttle.failed(std::slice::from_ref(&account), now);
-        let given = Zeroizing::new(form.exact(field).unwrap_or_default().to_owned());
-        if self.check_password(Some(visitor.operator.clone()), given).await?.is_none() {
-            return Err(Fault::Unusable("This is not your password.".to_owned()));
-        }
-        self.throttle.succeeded(&account, "");
-        Ok(())
-    }
 }
 
 pub(super) async fn reveal(
@@ -181,6 +157,10 @@ pub(super) async fn rotate(
         SecretDirection::Outbound => hours("after", Rotation::ACTIVATE_AFTER_MAX)?,
     };
     let rotate = Rotate { direction, activate_after, overlap: hours("overlap", Rotation::OVERLAP_MAX)? };
+    let what = format!("To make a new {} signing secret.", direction.as_str());
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await? {
+        return Ok(asks);
+    }
     let fresh = dashboard.management.rotation.rotate(visitor.actor(), rotate).await?;
     let text = format!(
         "The new {} secret, in use from {}; the old one counts until {}. Copy it now.",
@@ -207,8 +187,11 @@ pub(super) async fn drop_secret(
 pub(super) async fn rotate_endpoint(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, "To make a new inbound URL.").await? {
+        return Ok(asks);
+    }
     let (_, token) = dashboard.management.rotation.rotate_endpoint(visitor.actor()).await?;
     let url = setup::inbound_url(&dashboard.base_url, &token);
     dashboard.show_secrets(&visitor, SecretDirection::Inbound, &once("The new inbound URL.", &url)).await

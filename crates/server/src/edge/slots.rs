@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Whom limits by address count as one: an IPv4 address, or a /64 of IPv6, which is what one customer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Sender(IpAddr);
+pub(crate) struct Sender(IpAddr);
 
 impl From<IpAddr> for Sender {
     fn from(address: IpAddr) -> Self {

@@ -14,7 +14,7 @@ pub use delivery::{
 pub use exchange::{Exchange, SentRequest, SignedRequest, Timings};
 pub use inbound::{InboundLogRow, InboundStatus, SignatureFinding, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
-pub use session::Session;
+pub use session::{SecondFactor, Session};
 pub use workspace::{
     Actor, ApiToken, AuditRow, Endpoint, Invitation, Operator, OperatorChange, Role, ScoringRules,
     SealedBytes, SecretDirection, SecretRow, SecretUses, Settings, Workspace,

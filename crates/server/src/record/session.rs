@@ -1,7 +1,8 @@
-//! A sign-in to the dashboard.
+//! A sign-in to the dashboard, and what it may ask for beside the password.
 
 use agentflow_events::{Moment, OperatorId, WorkspaceId};
 
+use super::SealedBytes;
 use crate::id::SessionId;
 
 /// One browser in which an operator is signed in. Its token is kept as a hash only.
@@ -23,4 +24,17 @@ pub struct Session {
     pub remote_addr: String,
     /// What the browser calls itself, clipped.
     pub user_agent: String,
+}
+
+/// A person's authenticator app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// Whose it is; what its secret is sealed for.
+    pub operator_id: OperatorId,
+    /// What codes are made from.
+    pub secret: SealedBytes,
+    /// Whether a code of it was given, since when a sign-in asks for one.
+    pub is_active: bool,
+    /// Recovery codes that are left.
+    pub recovery_codes: u32,
 }

@@ -200,6 +200,16 @@ pub struct Operator {
     pub created_at: Moment,
     /// Until when an invitation to choose a password can be used; absent: there is none.
     pub invited_until: Option<Moment>,
+    /// Whether a sign-in asks for a code after the password. Told by the store; changed by its
+    /// [`FactorStore`](crate::store::FactorStore) alone.
+    pub has_second_factor: bool,
+}
+
+impl Operator {
+    /// The person as who makes a change.
+    pub fn actor(&self) -> Actor {
+        Actor { workspace_id: self.workspace_id, operator_id: self.id }
+    }
 }
 
 /// What an operator is changed to; absent: as it is.
@@ -211,6 +221,8 @@ pub struct OperatorChange {
     pub role: Option<Role>,
     /// PHC string.
     pub password_hash: Option<String>,
+    /// Only while the present password has this hash.
+    pub instead_of: Option<String>,
 }
 
 /// Lets a person choose a password, once; found by its hash.

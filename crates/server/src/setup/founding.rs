@@ -38,6 +38,7 @@ pub(super) fn new(vault: &Vault, base_url: &str, certificate: &Path, now: Moment
         role: Role::Admin,
         created_at: now,
         invited_until: None,
+        has_second_factor: false,
     };
     let actor = Actor { workspace_id: workspace.id, operator_id: admin.id };
     let (token, api_token) = api_token(actor, FIRST_TOKEN.to_owned(), Role::Admin, now);

@@ -16,8 +16,10 @@ pub enum AccountChanged {
     NotFound,
     /// Somebody else of the workspace signs in with this email. Nothing was written.
     EmailTaken,
-    /// It would leave the workspace without an admin. Nothing was written.
+    /// It would leave the workspace without an admin who can sign in. Nothing was written.
     LastAdmin,
+    /// The present password is not the one that was to be replaced. Nothing was written.
+    PasswordChanged,
 }
 
 /// The accounts' part of the store. Each change carries its audit row, committed with it where anything is changed; what is
@@ -53,7 +55,7 @@ pub trait AccountStore: Send + Sync + 'static {
         audit: AuditRow,
     ) -> Result<AccountChanged, StoreError>;
 
-    /// Deletes a person, with tokens, sessions and invitation.
+    /// Deletes a person, with tokens, sessions, invitation and second factor.
     async fn delete_operator(&self, id: OperatorId, audit: AuditRow) -> Result<AccountChanged, StoreError>;
 
     /// Puts an invitation in place of an earlier one of the same person.

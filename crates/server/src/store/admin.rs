@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentflow_events::{Moment, WorkspaceId};
+use agentflow_events::{Moment, OperatorId, WorkspaceId};
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -45,6 +45,8 @@ pub enum SealedIn {
     Secret(SecretId),
     /// An endpoint's, whose token it is.
     Endpoint(EndpointId),
+    /// A person's, whose authenticator it belongs to.
+    Factor(OperatorId),
 }
 
 impl SealedIn {
@@ -53,6 +55,7 @@ impl SealedIn {
         match self {
             SealedIn::Secret(id) => id.to_string(),
             SealedIn::Endpoint(id) => id.to_string(),
+            SealedIn::Factor(id) => id.to_string(),
         }
     }
 }

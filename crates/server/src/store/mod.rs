@@ -12,6 +12,7 @@
 mod accounts;
 mod admin;
 mod delivery;
+mod factors;
 mod intake;
 mod overview;
 mod query;
@@ -23,18 +24,26 @@ pub mod suite;
 pub use accounts::{AccountChanged, AccountStore};
 pub use admin::{AdminStore, Founding, SealedIn, SecretDropped};
 pub use delivery::{Cancelled, DeliveryStore, ResendFilter};
+pub use factors::FactorStore;
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
 pub use overview::{Health, Overview, OverviewStore, ScoreCounts, Step};
 pub use query::{
     Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, NoCursor, Page, PageRequest, QueryStore,
     Submissions,
 };
-pub use session::SessionStore;
+pub use session::{Proven, SessionStore};
 
 /// Everything a backend does.
 #[async_trait::async_trait]
 pub trait Store:
-    IntakeStore + DeliveryStore + QueryStore + AdminStore + AccountStore + SessionStore + OverviewStore
+    IntakeStore
+    + DeliveryStore
+    + QueryStore
+    + AdminStore
+    + AccountStore
+    + FactorStore
+    + SessionStore
+    + OverviewStore
 {
     /// Waits until the store can never again be trusted to write (a sync failed, its writer died), and says why. The
     /// server stops then.

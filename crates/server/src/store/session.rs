@@ -7,6 +7,15 @@ use super::StoreError;
 use crate::id::SessionId;
 use crate::record::{AuditRow, Operator, Session};
 
+/// What whoever signs in has proven.
+#[derive(Clone)]
+pub struct Proven {
+    /// The password that was given had this hash.
+    pub password_hash: String,
+    /// A code of the second factor was given, too.
+    pub by_code: bool,
+}
+
 /// The dashboard's sessions. How long one lasts is the caller's to judge; what is past both `Ends` is deleted on the way.
 ///
 /// # Errors
@@ -17,14 +26,16 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn operators_by_email(&self, email: &str) -> Result<Vec<Operator>, StoreError>;
 
     /// Stores a session, with its audit row; deletes sessions that began before `begun_before` or were last used before
-    /// `seen_before`.
+    /// `seen_before`. False: the person is gone, has another password by now than was proven, or a second factor of which no
+    /// code was given; nothing was changed.
     async fn open_session(
         &self,
         session: Session,
+        proven: Proven,
         begun_before: Moment,
         seen_before: Moment,
         audit: AuditRow,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// The session with this token, and its operator as they are now.
     async fn session(&self, token_hash: [u8; 32]) -> Result<Option<(Session, Operator)>, StoreError>;

@@ -7,12 +7,12 @@ use agentflow_server::record::Role;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::json;
 
-use crate::rig::{Answer, Rig};
+use crate::rig::{Answer, Rig, lead_of};
 
-const FORM: &str = "application/x-www-form-urlencoded";
-const PASSWORD: &str = "a long enough password";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const PASSWORD: &str = "a long enough password";
 
-fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+pub(crate) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in pairs {
         map.append(*name, HeaderValue::from_str(value).unwrap());
@@ -20,38 +20,38 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     map
 }
 
-fn ours(cookie: &str) -> HeaderMap {
+pub(crate) fn ours(cookie: &str) -> HeaderMap {
     headers(&[("content-type", FORM), ("sec-fetch-site", "same-origin"), ("cookie", cookie)])
 }
 
-fn encoded(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-async fn sign_in(rig: &Rig, email: &str, password: &str) -> Answer {
+pub(crate) async fn sign_in(rig: &Rig, email: &str, password: &str) -> Answer {
     let body = encoded(&[("email", email), ("password", password)]);
     rig.send(Method::POST, "/dashboard/login", ours(""), body).await
 }
 
-fn cookie_of(answer: &Answer) -> String {
+pub(crate) fn cookie_of(answer: &Answer) -> String {
     let text = answer.headers["set-cookie"].to_str().unwrap();
     text.split(';').next().unwrap().to_owned()
 }
 
 /// A session of the rig's first admin.
-async fn admin(rig: &Rig) -> String {
+pub(crate) async fn admin(rig: &Rig) -> String {
     let answer = sign_in(rig, &rig.first.admin_email, &rig.first.admin_password).await;
     assert_eq!(answer.status, 303);
     cookie_of(&answer)
 }
 
-fn token_in(page: &Answer) -> String {
+pub(crate) fn token_in(page: &Answer) -> String {
     let text = std::str::from_utf8(&page.bytes).unwrap();
     let at = text.find("name=\"token\" value=\"").expect("a form with a token") + 20;
     text[at..].split('"').next().unwrap().to_owned()
 }
 
-async fn get(rig: &Rig, path: &str, cookie: &str) -> Answer {
+pub(crate) async fn get(rig: &Rig, path: &str, cookie: &str) -> Answer {
     rig.send(Method::GET, path, headers(&[("cookie", cookie)]), "").await
 }
 
@@ -85,6 +85,10 @@ async fn every_route_asks_for_its_role() {
             let what = format!("{method} {path} as {role:?}");
             let text = String::from_utf8_lossy(&answer.bytes).into_owned();
             match (needed, role) {
+                (None, _) if path == "/dashboard/login/code" => {
+                    assert_eq!(answer.headers["location"], "/dashboard/login", "{what}")
+                }
+                (None, _) if path == "/dashboard/" => assert_eq!(answer.headers["location"], "/dashboard"),
                 (None, _) => assert_ne!(answer.status, 303, "{what} is open"),
                 (Some(_), None) => {
                     assert_eq!(answer.status, 303, "{what}");
@@ -143,7 +147,12 @@ async fn a_foreign_page_changes_nothing_even_with_the_cookie_and_the_token() {
     let rig = Rig::start().await;
     let cookie = admin(&rig).await;
     let token = token_in(&get(&rig, "/dashboard/account", &cookie).await);
-    let body = encoded(&[("token", &token), ("email", "evil@example.com"), ("role", "admin")]);
+    let body = encoded(&[
+        ("token", &token),
+        ("email", "evil@example.com"),
+        ("role", "admin"),
+        ("password", &rig.first.admin_password),
+    ]);
     for (name, value) in [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "none"),
@@ -158,6 +167,8 @@ async fn a_foreign_page_changes_nothing_even_with_the_cookie_and_the_token() {
     assert_eq!(people["items"].as_array().unwrap().len(), 1);
     let answer = rig.send(Method::POST, "/dashboard/settings/operators", ours(&cookie), body).await;
     assert_eq!(answer.status, 200, "the same from our own page");
+    let people = rig.call("GET", "/api/v1/operators", json!(null)).await.expect(200);
+    assert_eq!(people["items"].as_array().unwrap().len(), 2);
     rig.stop().await;
 }
 
@@ -229,12 +240,66 @@ async fn wrong_passwords_have_the_account_wait_and_names_are_not_told() {
     let same = |answer: &Answer, email: &str| String::from_utf8_lossy(&answer.bytes).replace(email, "");
     assert_eq!((wrong.status, unknown.status), (403, 403));
     assert_eq!(same(&wrong, &rig.first.admin_email), same(&unknown, "nobody@example.com"));
-    for _ in 0..8 {
+    for _ in 0..9 {
         sign_in(&rig, &rig.first.admin_email, "wrong").await;
     }
     let refused = sign_in(&rig, &rig.first.admin_email, &rig.first.admin_password).await;
-    assert_eq!(refused.status, 429);
+    assert_eq!((refused.status, &refused.headers["retry-after"]), (429, &HeaderValue::from_static("900")));
     clock.advance(Duration::from_secs(15 * 60));
     assert_eq!(sign_in(&rig, &rig.first.admin_email, &rig.first.admin_password).await.status, 303);
+    rig.stop().await;
+}
+
+/// The lead's id, and a form that decides on it as it is now.
+pub(crate) async fn pick(rig: &Rig, cookie: &str, name: &str) -> (String, Vec<(&'static str, String)>) {
+    let id = rig.lead(lead_of(name)).await["lead_id"].as_str().unwrap().to_owned();
+    let lead = rig.get(&format!("/api/v1/leads/{id}")).await;
+    assert_eq!(lead["state"], "in_review");
+    let token = token_in(&get(rig, "/dashboard/account", cookie).await);
+    let pick = format!("{id}.{}", lead["version"]);
+    (id, vec![("token", token), ("outcome", "approved".to_owned()), ("pick", pick)])
+}
+
+pub(crate) async fn decide(rig: &Rig, cookie: &str, form: &[(&'static str, String)]) -> Answer {
+    let pairs: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    rig.send(Method::POST, "/dashboard/review/decide", ours(cookie), encoded(&pairs)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_decision_is_committed_when_the_server_stops() {
+    let rig = Rig::start().await;
+    let cookie = admin(&rig).await;
+    let (id, form) = pick(&rig, &cookie, "Jordan").await;
+    assert_eq!(decide(&rig, &cookie, &form).await.status, 303);
+    let path = format!("/api/v1/leads/{id}");
+    assert_eq!(rig.get(&path).await["state"], "in_review", "held");
+    let rig = rig.restart(|_| {}).await;
+    let lead = rig.get(&path).await;
+    assert_eq!((&lead["state"], &lead["decision"]["by"]), (&json!("qualified"), &json!("operator")));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_decision_needs_its_operator_to_the_end() {
+    let rig = Rig::start().await;
+    let mut ids = Vec::new();
+    for (name, after) in [("Gone", None), ("Demoted", Some("viewer")), ("Still", Some("operator"))] {
+        let email = format!("{}@example.com", name.to_lowercase());
+        let body = json!({"email": email, "role": "admin", "password": PASSWORD});
+        let made = rig.call("POST", "/api/v1/operators", body).await.expect(201);
+        let operator = format!("/api/v1/operators/{}", made["id"].as_str().unwrap());
+        let cookie = cookie_of(&sign_in(&rig, &email, PASSWORD).await);
+        let (id, form) = pick(&rig, &cookie, name).await;
+        assert_eq!(decide(&rig, &cookie, &form).await.status, 303);
+        match after {
+            None => rig.call("DELETE", &operator, json!(null)).await.expect(204),
+            Some(role) => rig.call("PATCH", &operator, json!({"role": role})).await.expect(200),
+        };
+        ids.push(id);
+    }
+    let rig = rig.restart(|_| {}).await;
+    for (id, state) in ids.iter().zip(["in_review", "in_review", "qualified"]) {
+        assert_eq!(rig.get(&format!("/api/v1/leads/{id}")).await["state"], state);
+    }
     rig.stop().await;
 }

@@ -6,6 +6,8 @@
 mod accounts;
 mod contract;
 mod dashboard;
+mod dashboard_access;
+mod dashboard_factor;
 mod destinations;
 mod http_rules;
 mod intake;

@@ -10,7 +10,8 @@ use agentflow_signature::{InboundSecret, Signer, Timestamp};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -18,7 +19,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::contract::Contract;
 
@@ -32,6 +35,25 @@ pub(crate) struct Rig {
     shutdown: CancellationToken,
     running: JoinHandle<Result<(), StoreFailed>>,
     folder: tempfile::TempDir,
+}
+
+/// A reply that has begun; dropped, its connection is closed.
+pub(crate) struct Begun {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Incoming,
+    _connection: AbortOnDropHandle<Option<()>>,
+}
+
+impl Begun {
+    /// The next piece of the body; nothing at its end.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Ok(piece) = self.body.frame().await?.unwrap().into_data() {
+                return Some(piece);
+            }
+        }
+    }
 }
 
 /// What came back.
@@ -127,18 +149,47 @@ impl Rig {
         headers: HeaderMap,
         body: impl Into<Bytes>,
     ) -> Answer {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let stream = self.tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+        let begun = self.begin(method, path, headers, body).await;
+        let (status, headers) = (begun.status, begun.headers);
+        let bytes = begun.body.collect().await.unwrap().to_bytes();
+        Answer { status, headers, bytes }
+    }
+
+    /// The same, up to the head of the reply.
+    pub(crate) async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Begun {
+        let io = TokioIo::new(self.connect(&self.tls).await);
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::spawn(connection);
+            hyper::client::conn::http1::handshake::<_, Full<Bytes>>(io).await.unwrap();
+        let connection = AbortOnDropHandle::new(tokio::spawn(async move { connection.await.ok() }));
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         request.headers_mut().unwrap().extend(headers);
         let response = sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        connection.abort();
-        Answer { status: head.status.as_u16(), headers: head.headers, bytes }
+        Begun { status: head.status.as_u16(), headers: head.headers, body, _connection: connection }
+    }
+
+    /// One request by HTTP/2, which has no `Host`.
+    pub(crate) async fn send_by_http2(&self, request: Request<Bytes>) -> u16 {
+        let mut config = self.tls.config().as_ref().clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let io = TokioIo::new(self.connect(&TlsConnector::from(Arc::new(config))).await);
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), io)
+                .await
+                .unwrap();
+        let _connection = AbortOnDropHandle::new(tokio::spawn(async move { connection.await.ok() }));
+        sender.send_request(request.map(Full::new)).await.unwrap().status().as_u16()
+    }
+
+    async fn connect(&self, tls: &TlsConnector) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
     }
 
     /// A request to the API with the admin's token, its answer held against the contract. A null body is none.

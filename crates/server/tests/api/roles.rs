@@ -25,6 +25,7 @@ fn founding(vault: &Vault, role: Role, token: &str) -> Founding {
         role,
         created_at: now,
         invited_until: None,
+        has_second_factor: false,
     };
     let secret = |direction| {
         let id: SecretId = mint(now);

@@ -10,14 +10,14 @@ use agentflow_server::id::{DeliveryId, DestinationId, SecretId, SessionId, Token
 use agentflow_server::record::{
     ApiToken, AttemptOutcome, AuditRow, Delivery, DeliveryState, Destination, DestinationChange,
     DisabledReason, DueDelivery, Endpoint, EventRow, FinishedAttempt, InboundLogRow, Invitation, Lead,
-    LeadState, OperationRow, Operator, OperatorChange, SealedBytes, SecretRow, SecretUses, Session, Settings,
-    Workspace,
+    LeadState, OperationRow, Operator, OperatorChange, SealedBytes, SecondFactor, SecretRow, SecretUses,
+    Session, Settings, Workspace,
 };
 use agentflow_server::store::{
     Accept, Accepted, AccountChanged, AccountStore, AdminStore, Cancelled, Decide, Decided, DeliveryFilter,
-    DeliveryStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter, Overview, OverviewStore,
-    Page, PageRequest, QueryStore, ResendFilter, ScoreCounts, SealedIn, SecretDropped, Seen, SeenQuery,
-    SessionStore, Store, StoreError, Submissions,
+    DeliveryStore, FactorStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter, Overview,
+    OverviewStore, Page, PageRequest, Proven, QueryStore, ResendFilter, ScoreCounts, SealedIn, SecretDropped,
+    Seen, SeenQuery, SessionStore, Store, StoreError, Submissions,
 };
 use async_trait::async_trait;
 
@@ -463,7 +463,14 @@ impl SessionStore for Memory {
         unused()
     }
 
-    async fn open_session(&self, _: Session, _: Moment, _: Moment, _: AuditRow) -> Result<(), StoreError> {
+    async fn open_session(
+        &self,
+        _: Session,
+        _: Proven,
+        _: Moment,
+        _: Moment,
+        _: AuditRow,
+    ) -> Result<bool, StoreError> {
         unused()
     }
 
@@ -506,6 +513,40 @@ impl OverviewStore for Memory {
     }
 
     async fn scores(&self, _: WorkspaceId, _: Moment) -> Result<ScoreCounts, StoreError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl FactorStore for Memory {
+    async fn factor(&self, _: OperatorId) -> Result<Option<SecondFactor>, StoreError> {
+        unused()
+    }
+
+    async fn put_factor(&self, _: OperatorId, _: SealedBytes, _: AuditRow) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn activate_factor(
+        &self,
+        _: SecondFactor,
+        _: u64,
+        _: Vec<[u8; 32]>,
+        _: SessionId,
+        _: AuditRow,
+    ) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn use_step(&self, _: OperatorId, _: u64) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn use_recovery_code(&self, _: OperatorId, _: [u8; 32], _: AuditRow) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn delete_factor(&self, _: OperatorId, _: AuditRow) -> Result<bool, StoreError> {
         unused()
     }
 }

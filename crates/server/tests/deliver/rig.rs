@@ -281,6 +281,7 @@ fn founding(workspace_id: WorkspaceId, vault: &Vault, schedule: &[u32], now: Mom
             role: Role::Admin,
             created_at: now,
             invited_until: None,
+            has_second_factor: false,
         },
         token: ApiToken {
             id: mint(now),

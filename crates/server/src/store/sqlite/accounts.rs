@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, bad, blob};
-use super::{SqliteStore, accept};
+use super::{SqliteStore, accept, factors};
 use crate::id::TokenId;
 use crate::record::{ApiToken, AuditRow, Invitation, Operator, OperatorChange, Role};
 use crate::store::{AccountChanged, AccountStore, StoreError};
@@ -94,6 +94,7 @@ impl AccountStore for SqliteStore {
                 ] {
                     tx.sql.prepare_cached(statement)?.execute([blob(&id)])?;
                 }
+                factors::forget(tx.sql, id)?;
                 accept::audit(tx.sql, &audit)?;
                 Ok(AccountChanged::Done)
             })
@@ -139,8 +140,9 @@ impl AccountStore for SqliteStore {
 }
 
 pub(super) const OPERATORS: &str =
-    "SELECT operators.*, invitations.expires_at AS invited_until FROM operators
-     LEFT JOIN invitations ON invitations.operator = operators.id";
+    "SELECT operators.*, invitations.expires_at AS invited_until,
+        EXISTS (SELECT 1 FROM factors WHERE factors.operator = operators.id AND is_active = 1) AS has_second_factor
+     FROM operators LEFT JOIN invitations ON invitations.operator = operators.id";
 
 pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
     Ok(Operator {
@@ -151,6 +153,7 @@ pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
         role: role(row, "role")?,
         created_at: rows::moment(row, "created_at")?,
         invited_until: rows::moment_or_null(row, "invited_until")?,
+        has_second_factor: row.get("has_second_factor")?,
     })
 }
 
@@ -196,6 +199,9 @@ fn change_operator(
     {
         return Ok(AccountChanged::EmailTaken);
     }
+    if change.instead_of.as_ref().is_some_and(|hash| *hash != known.password_hash) {
+        return Ok(AccountChanged::PasswordChanged);
+    }
     if change.role.is_some_and(|role| role != Role::Admin) && is_last_admin(sql, &known)? {
         return Ok(AccountChanged::LastAdmin);
     }
@@ -233,12 +239,14 @@ fn email_is_taken(
     .query_row(params![blob(&audit.workspace_id), email, blob(&by_other_than)], |row| row.get(0))
 }
 
+/// Whoever is invited and has not come yet administers nothing.
 fn is_last_admin(sql: &Connection, person: &Operator) -> rusqlite::Result<bool> {
     if person.role != Role::Admin {
         return Ok(false);
     }
     sql.prepare_cached(
-        "SELECT NOT EXISTS (SELECT 1 FROM operators WHERE workspace = ? AND role = 'admin' AND id <> ?)",
+        "SELECT NOT EXISTS
+         (SELECT 1 FROM operators WHERE workspace = ? AND role = 'admin' AND id <> ? AND password_hash <> '')",
     )?
     .query_row(params![blob(&person.workspace_id), blob(&person.id)], |row| row.get(0))
 }

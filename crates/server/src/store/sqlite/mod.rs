@@ -10,6 +10,7 @@ mod admin;
 mod attempts;
 mod checkpoint;
 mod commit;
+mod factors;
 mod job;
 mod lock;
 mod log;

@@ -113,6 +113,7 @@ pub(super) fn sealed(sql: &Connection) -> rusqlite::Result<Vec<(SealedIn, Sealed
     }
     let mut all = of(sql, "SELECT id, secret AS sealed FROM secrets", SealedIn::Secret)?;
     all.append(&mut of(sql, "SELECT id, token AS sealed FROM endpoints", SealedIn::Endpoint)?);
+    all.append(&mut of(sql, "SELECT operator AS id, secret AS sealed FROM factors", SealedIn::Factor)?);
     Ok(all)
 }
 
@@ -123,6 +124,7 @@ pub(super) fn reseal(sql: &Connection, values: &[(SealedIn, SealedBytes)]) -> ru
         let (statement, id) = match place {
             SealedIn::Secret(id) => ("UPDATE secrets SET secret = ? WHERE id = ?", *id.as_bytes()),
             SealedIn::Endpoint(id) => ("UPDATE endpoints SET token = ? WHERE id = ?", *id.as_bytes()),
+            SealedIn::Factor(id) => ("UPDATE factors SET secret = ? WHERE operator = ?", *id.as_bytes()),
         };
         sql.prepare_cached(statement)?.execute(params![value.0, id])?;
     }

@@ -9,7 +9,7 @@ use super::rows::{self, blob};
 use super::{SqliteStore, accept};
 use crate::id::SessionId;
 use crate::record::{AuditRow, Operator, Session};
-use crate::store::{SessionStore, StoreError};
+use crate::store::{Proven, SessionStore, StoreError};
 
 #[async_trait]
 impl SessionStore for SqliteStore {
@@ -27,12 +27,22 @@ impl SessionStore for SqliteStore {
     async fn open_session(
         &self,
         session: Session,
+        proven: Proven,
         begun_before: Moment,
         seen_before: Moment,
         audit: AuditRow,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.writer
             .write(move |tx| {
+                let known = operator_with(tx.sql, session.operator_id)?;
+                let may = known.is_some_and(|known| {
+                    known.workspace_id == session.workspace_id
+                        && known.password_hash == proven.password_hash
+                        && (proven.by_code || !known.has_second_factor)
+                });
+                if !may {
+                    return Ok(false);
+                }
                 tx.sql
                     .prepare_cached("DELETE FROM sessions WHERE created_at < ? OR seen_at < ?")?
                     .execute([begun_before.unix_millis(), seen_before.unix_millis()])?;
@@ -51,7 +61,8 @@ impl SessionStore for SqliteStore {
                         session.remote_addr,
                         session.user_agent
                     ])?;
-                accept::audit(tx.sql, &audit)
+                accept::audit(tx.sql, &audit)?;
+                Ok(true)
             })
             .await
     }

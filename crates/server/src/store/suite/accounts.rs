@@ -15,6 +15,7 @@ fn person(world: &World, email: &str, role: Role) -> Operator {
         role,
         created_at: after(1),
         invited_until: None,
+        has_second_factor: false,
     }
 }
 
@@ -115,7 +116,13 @@ pub async fn the_last_admin_stays_one(harness: &dyn Harness) -> Outcome {
     assert!(world.store.audit_rows(world.id(), 10).await?.is_empty());
 
     let second = person(&world, "ada@stacklane.co", Role::Admin);
-    world.store.put_operator(second, world.audit("operator.create", after(2))).await?;
+    world.store.put_operator(second.clone(), world.audit("operator.create", after(2))).await?;
+    let changed = world.store.change_operator(admin, demote.clone(), world.audit("x", after(3))).await?;
+    assert_eq!(changed, AccountChanged::LastAdmin, "the other one has not come yet");
+    let deleted = world.store.delete_operator(admin, world.audit("x", after(3))).await?;
+    assert_eq!(deleted, AccountChanged::LastAdmin);
+    let come = OperatorChange { password_hash: Some("hash".to_owned()), ..OperatorChange::default() };
+    world.store.change_operator(second.id, come, world.audit("operator.change", after(3))).await?;
     let changed =
         world.store.change_operator(admin, demote, world.audit("operator.change", after(3))).await?;
     assert_eq!(changed, AccountChanged::Done);

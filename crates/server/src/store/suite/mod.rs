@@ -26,6 +26,8 @@ pub mod deciding;
 #[doc(hidden)]
 pub mod duplicates;
 #[doc(hidden)]
+pub mod factors;
+#[doc(hidden)]
 pub mod fanout;
 #[doc(hidden)]
 pub mod joining;
@@ -40,6 +42,8 @@ mod same;
 pub mod secrets;
 #[doc(hidden)]
 pub mod sent;
+#[doc(hidden)]
+pub mod sessions;
 #[doc(hidden)]
 pub mod upkeep;
 #[doc(hidden)]
@@ -210,6 +214,23 @@ macro_rules! store_suite {
                 the_last_admin_stays_one
                 an_invitation_is_used_once_in_its_time_and_replaces_an_earlier_one
             }
+            factors {
+                a_factor_counts_once_it_is_confirmed
+                a_code_is_used_once_and_none_before_it
+                a_recovery_code_is_used_once
+                a_factor_goes_with_its_codes_and_with_its_person
+                with_a_factor_no_session_opens_by_the_password_alone
+            }
+            sessions {
+                an_opened_session_comes_back_with_its_operator_as_they_are_now
+                a_touched_session_was_seen_then_and_no_other
+                a_sign_in_deletes_what_has_idled_and_what_is_too_old
+                a_person_ends_one_session_or_all_of_their_own
+                a_new_password_and_a_removal_end_every_session
+                a_stale_password_opens_nothing
+                a_sign_in_that_races_a_new_password_leaves_no_session
+                a_password_is_put_in_place_of_the_one_that_was_given_alone
+            }
             secrets {
                 an_announced_secret_is_present_from_its_time_on
                 a_pending_secret_that_is_dropped_leaves_the_present_one_without_an_end
@@ -265,12 +286,14 @@ mod tests {
             include_str!("claims.rs"),
             include_str!("deciding.rs"),
             include_str!("duplicates.rs"),
+            include_str!("factors.rs"),
             include_str!("fanout.rs"),
             include_str!("joining.rs"),
             include_str!("lasting.rs"),
             include_str!("lists.rs"),
             include_str!("resends.rs"),
             include_str!("secrets.rs"),
+            include_str!("sessions.rs"),
             include_str!("upkeep.rs"),
             include_str!("withdrawals.rs"),
         ] {

@@ -94,13 +94,17 @@ pub async fn everything_that_is_sealed_is_told_and_replaced_as_a_whole(harness: 
     world.destination(EventType::ALL, START).await?;
     // Past its end, and not forgotten yet.
     rotate(&world, 10, 10, 10).await?;
+    let admin = world.founding.admin.id;
+    let begin = world.audit("second_factor.begin", after(11));
+    assert!(world.store.put_factor(admin, SealedBytes(vec![5; 60]), begin).await?);
     let sealed = world.store.sealed().await?;
-    assert_eq!(sealed.len(), 4);
+    assert_eq!(sealed.len(), 5);
     let [inbound, outbound] = &world.founding.secrets;
     for expected in [
         (SealedIn::Secret(inbound.id), inbound.secret.clone()),
         (SealedIn::Secret(outbound.id), outbound.secret.clone()),
         (SealedIn::Endpoint(world.endpoint()), world.founding.endpoint.token.clone()),
+        (SealedIn::Factor(admin), SealedBytes(vec![5; 60])),
     ] {
         assert!(sealed.contains(&expected), "{expected:?}");
     }

@@ -243,6 +243,7 @@ pub fn founding(settings: Settings) -> Founding {
         role: Role::Admin,
         created_at: START,
         invited_until: None,
+        has_second_factor: false,
     };
     Founding {
         endpoint: endpoint(workspace.id, START),

@@ -1,0 +1,248 @@
+//! The second factor: set up and switched off on one's account page, reset by an admin, asked for after the password.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+use maud::{Markup, html};
+use zeroize::Zeroizing;
+
+use super::access::{Administers, Views, Visitor, cookie_named};
+use super::elements::token;
+use super::fault::Fault;
+use super::forms::{EarlyForm, Form, Pairs};
+use super::halfway::Waiting;
+use super::login::{HALFWAY_COOKIE, LOGIN, cleared, cookie_for, session_cookie};
+use super::page::Place;
+use super::people::{OPERATORS, operator_id};
+use super::settings::once;
+use super::{Dashboard, assets, page};
+use crate::accounts::AccountError;
+use crate::edge::RemoteAddr;
+use crate::reason::Reason;
+use crate::record::Operator;
+use crate::reply;
+use crate::totp::TotpSecret;
+
+const ACCOUNT: &str = "/dashboard/account";
+const WRONG_CODE: &str = "This code is wrong, or was used before.";
+
+fn code_field(hint: &str) -> Markup {
+    html! {
+        label { span { (hint) }
+            input type="text" name="code" autocomplete="one-time-code" autocapitalize="none" spellcheck="false" required maxlength="40";
+        }
+    }
+}
+
+impl Dashboard {
+    /// The part of the account page.
+    pub(super) async fn factor_section(&self, visitor: &Visitor) -> Result<Markup, Fault> {
+        let left = self.management.accounts.recovery_codes_left(visitor.id()).await?;
+        let password = html! {
+            label { span { "Your password" } input type="password" name="password" autocomplete="current-password" required; }
+        };
+        Ok(html! {
+            section { h2 { "Second factor" }
+                @if let Some(left) = left {
+                    p { "A code of your authenticator app is asked for when you sign in. Recovery codes left: " b { (left) } "." }
+                    form.stack method="post" action={ (ACCOUNT) "/factor/off" } {
+                        (token(visitor)) (password) (code_field("A code of the app, or a recovery code"))
+                        div { button.bad { "Switch it off" } }
+                    }
+                } @else {
+                    p { "With an authenticator app on your phone, nobody signs in with your password alone." }
+                    form.stack method="post" action={ (ACCOUNT) "/factor" } {
+                        (token(visitor)) (password)
+                        div { button { "Set up an authenticator app" } }
+                    }
+                }
+            }
+        })
+    }
+
+    async fn show_begun(
+        &self,
+        visitor: &Visitor,
+        secret: &TotpSecret,
+        wrong: Option<&str>,
+    ) -> Result<Response, Fault> {
+        let main = html! {
+            main.narrow id="main" {
+                h1 { "Set up an authenticator app" }
+                @if let Some(wrong) = wrong { p.notice.bad role="alert" { (wrong) } }
+                (once("Add this key to the app, as one that is based on time.", &secret.base32()))
+                (once("The same as a link, for apps that take one.", &secret.url(&visitor.operator.email)))
+                form.stack method="post" action={ (ACCOUNT) "/factor/confirm" } {
+                    (token(visitor)) (code_field("The code that the app shows now"))
+                    p.hint { "It counts from then on; you are signed out everywhere else." }
+                    div { button.primary { "Switch it on" } }
+                }
+            }
+        };
+        Ok(self.show(visitor, Place::Account, "Second factor", &main).await?)
+    }
+
+    /// Refuses unless the field has a code of the operator's; tries count as those of passwords do.
+    async fn prove_code(
+        &self,
+        operator: &Operator,
+        remote: IpAddr,
+        form: &Pairs,
+    ) -> Result<super::throttle::Attempt<'_>, Fault> {
+        let attempt = self.attempt(&operator.email, remote)?;
+        let code = Zeroizing::new(form.text("code").unwrap_or_default().to_owned());
+        match self.management.accounts.use_code(operator.actor(), &code).await {
+            Ok(true) => Ok(attempt),
+            Ok(false) => {
+                self.note_failure("code", &attempt, operator, remote);
+                Err(Fault::Unusable(WRONG_CODE.to_owned()))
+            }
+            Err(error) => {
+                attempt.taken_back();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn waiting(&self, headers: &HeaderMap) -> Option<(Waiting, String)> {
+        let token = cookie_named(headers, HALFWAY_COOKIE)?;
+        Some((self.halfway.find(token, self.clock.now())?, token.to_owned()))
+    }
+}
+
+pub(super) async fn begin(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    dashboard.prove_password(&visitor, &form, "password").await?;
+    let secret = dashboard.management.accounts.begin_factor(visitor.actor()).await?;
+    dashboard.show_begun(&visitor, &secret, None).await
+}
+
+pub(super) async fn confirm(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let (accounts, code) = (&dashboard.management.accounts, form.text("code").unwrap_or_default());
+    let codes = match accounts.confirm_factor(visitor.actor(), code, visitor.session.id).await {
+        Ok(codes) => codes,
+        Err(AccountError::WrongCode) => {
+            let secret = accounts.begun_factor(visitor.id()).await?;
+            let page = dashboard.show_begun(&visitor, &secret, Some(WRONG_CODE)).await?;
+            return Ok(reply::refused(Reason::Forbidden, page));
+        }
+        Err(AccountError::NotFound) => {
+            return Err(Fault::Unusable("No authenticator waits for a code. Begin anew.".to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let main = html! {
+        main.narrow id="main" {
+            h1 { "Second factor" }
+            p { "A code of the app is asked for from now on when you sign in. Each of these stands in for one, once, should you lose the app." }
+            (once("Your recovery codes. Keep them where the app is not: they are not shown again.", &Zeroizing::new(codes.join("\n"))))
+            p { a href=(ACCOUNT) { "To your account" } }
+        }
+    };
+    Ok(dashboard.show(&visitor, Place::Account, "Second factor", &main).await?)
+}
+
+pub(super) async fn switch_off(
+    State(dashboard): State<Arc<Dashboard>>,
+    Views(visitor): Views,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    dashboard.prove_password(&visitor, &form, "password").await?;
+    dashboard.prove_code(&visitor.operator, visitor.remote, &form).await?.taken_back();
+    dashboard.management.accounts.delete_factor(visitor.actor(), visitor.id()).await?;
+    Ok(reply::see_other(ACCOUNT))
+}
+
+/// For whoever has lost app and recovery codes.
+pub(super) async fn reset(
+    State(dashboard): State<Arc<Dashboard>>,
+    Administers(visitor): Administers,
+    Path(operator): Path<String>,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let id = operator_id(&operator)?;
+    if id == visitor.id() {
+        return Err(Fault::Unusable("Switch off your own on your account page, with a code.".to_owned()));
+    }
+    let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
+    let what = format!("To let {} sign in with the password alone.", person.email);
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await? {
+        return Ok(asks);
+    }
+    dashboard.management.accounts.delete_factor(visitor.actor(), id).await?;
+    Ok(reply::see_other(OPERATORS))
+}
+
+pub(super) async fn code_form(State(dashboard): State<Arc<Dashboard>>, headers: HeaderMap) -> Response {
+    match dashboard.waiting(&headers) {
+        Some(_) => reply::html(code_page(None)),
+        None => reply::see_other(LOGIN),
+    }
+}
+
+fn code_page(wrong: Option<&str>) -> String {
+    let main = html! {
+        main.lonely id="main" {
+            (assets::mark())
+            h1 { "One more step" }
+            @if let Some(wrong) = wrong { p.notice.bad role="alert" { (wrong) } }
+            form method="post" action={ (LOGIN) "/code" } {
+                (code_field("The code that your authenticator app shows"))
+                button.primary { "Sign in" }
+            }
+            p.hint { "Without the app, give one of your recovery codes. Without these, an admin can reset it." }
+        }
+    };
+    page::bare("Sign in", &main)
+}
+
+pub(super) async fn sign_in_with_code(
+    State(dashboard): State<Arc<Dashboard>>,
+    Extension(RemoteAddr(remote)): Extension<RemoteAddr>,
+    headers: HeaderMap,
+    EarlyForm(form): EarlyForm,
+) -> Result<Response, Fault> {
+    let Some((waiting, halfway)) = dashboard.waiting(&headers) else { return Ok(reply::see_other(LOGIN)) };
+    let operator = dashboard.store.operator(waiting.operator_id).await?;
+    let operator = operator.filter(|operator| operator.password_hash == waiting.password_hash);
+    let Some(operator) = operator.filter(|operator| operator.has_second_factor) else {
+        dashboard.halfway.end(&halfway);
+        return Ok(reply::see_other(LOGIN));
+    };
+    let attempt = match dashboard.prove_code(&operator, remote, &form).await {
+        Ok(attempt) => attempt,
+        Err(Fault::Unusable(wrong)) => {
+            return Ok(reply::html_problem(Some(Reason::Forbidden), code_page(Some(&wrong))));
+        }
+        Err(fault) => return Err(fault),
+    };
+    dashboard.halfway.end(&halfway);
+    let Some(session) = dashboard.open_session(&operator, true, remote, &headers).await? else {
+        return Ok(reply::see_other(LOGIN));
+    };
+    attempt.succeeded();
+    let mut response = reply::see_other(&waiting.next);
+    response.headers_mut().append(SET_COOKIE, session_cookie(&session));
+    response.headers_mut().append(SET_COOKIE, cleared(HALFWAY_COOKIE));
+    Ok(response)
+}
+
+/// The reply that leads to the question for a code.
+pub(super) fn ask(halfway: &str) -> Response {
+    let mut response = reply::see_other(&format!("{LOGIN}/code"));
+    response.headers_mut().insert(SET_COOKIE, cookie_for(HALFWAY_COOKIE, halfway));
+    response
+}

@@ -1,0 +1,114 @@
+//! Sign-ins that have given the password and are asked for a code. In memory and for minutes: whoever waits longer, or finds the
+//! server started anew, gives the password again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agentflow_events::{Moment, OperatorId};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use zeroize::Zeroizing;
+
+use crate::directory::credential_hash;
+use crate::id::random;
+use crate::record::Operator;
+
+/// Found by the hash of the token in the browser's cookie.
+#[derive(Default)]
+pub(super) struct Halfway(Mutex<HashMap<[u8; 32], Waiting>>);
+
+/// One of them.
+#[derive(Clone)]
+pub(super) struct Waiting {
+    pub(super) operator_id: OperatorId,
+    /// The password that was given had it.
+    pub(super) password_hash: String,
+    /// Where the sign-in leads.
+    pub(super) next: String,
+    until: Moment,
+}
+
+impl Halfway {
+    /// How long a code can be given.
+    pub(super) const KEPT: Duration = Duration::from_secs(5 * 60);
+    /// All at the same time; more have the oldest forgotten.
+    const WAITING_MAX: usize = 1_000;
+
+    /// Begins one; answers the token for the cookie.
+    pub(super) fn begin(&self, operator: &Operator, next: &str, now: Moment) -> Zeroizing<String> {
+        let token = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
+        let mut all = self.lock();
+        if all.len() >= Self::WAITING_MAX {
+            all.retain(|_, waiting| waiting.is_within(now));
+            if all.len() >= Self::WAITING_MAX {
+                let oldest = all.iter().min_by_key(|(_, waiting)| waiting.until).map(|(hash, _)| *hash);
+                oldest.and_then(|hash| all.remove(&hash));
+            }
+        }
+        let waiting = Waiting {
+            operator_id: operator.id,
+            password_hash: operator.password_hash.clone(),
+            next: next.to_owned(),
+            until: now.plus(Self::KEPT),
+        };
+        all.insert(credential_hash(&token), waiting);
+        token
+    }
+
+    /// The one with this token.
+    pub(super) fn find(&self, token: &str, now: Moment) -> Option<Waiting> {
+        self.lock().get(&credential_hash(token)).filter(|waiting| waiting.is_within(now)).cloned()
+    }
+
+    pub(super) fn end(&self, token: &str) {
+        self.lock().remove(&credential_hash(token));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// One that began in the future is from before the clock was set back.
+    fn is_within(&self, now: Moment) -> bool {
+        now < self.until && self.until.since(now) <= Halfway::KEPT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentflow_events::Moment;
+
+    use super::Halfway;
+    use crate::id::mint;
+    use crate::record::{Operator, Role};
+
+    #[test]
+    fn a_sign_in_waits_for_minutes_and_the_oldest_makes_room() {
+        let start = Moment::from_unix_millis(1_700_000_000_000);
+        let operator = Operator {
+            id: mint(start),
+            workspace_id: mint(start),
+            email: "ada@example.com".to_owned(),
+            password_hash: "hash".to_owned(),
+            role: Role::Viewer,
+            created_at: start,
+            invited_until: None,
+            has_second_factor: true,
+        };
+        let halfway = Halfway::default();
+        let token = halfway.begin(&operator, "/dashboard/leads", start);
+        let last = start.plus(Halfway::KEPT - std::time::Duration::from_millis(1));
+        let waiting = halfway.find(&token, last).expect("it waits");
+        assert_eq!((waiting.operator_id, waiting.next.as_str()), (operator.id, "/dashboard/leads"));
+        assert!(halfway.find(&token, start.plus(Halfway::KEPT)).is_none());
+        assert!(halfway.find(&token, start.minus(Halfway::KEPT)).is_none(), "the clock was set back");
+        assert!(halfway.find("another", start).is_none());
+        for _ in 0..Halfway::WAITING_MAX {
+            let _ = halfway.begin(&operator, "", last);
+        }
+        assert_eq!(halfway.lock().len(), Halfway::WAITING_MAX);
+        assert!(halfway.find(&token, last).is_none());
+    }
+}
