@@ -34,6 +34,8 @@ pub(super) struct Visitor {
     pub(super) operator: Operator,
     /// What forms carry.
     pub(super) form_token: String,
+    /// Whether nobody will see the page.
+    pub(super) is_head: bool,
 }
 
 impl Visitor {
@@ -78,7 +80,7 @@ roles! {
     Administers = Role::Admin;
 }
 
-async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role) -> Result<Visitor, Fault> {
+pub(super) async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role) -> Result<Visitor, Fault> {
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
     if changes {
         check_is_our_own(&parts.headers)?;
@@ -96,7 +98,7 @@ async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role) -> Result<V
     if operator.role < needed {
         return Err(Fault::Forbidden(needed.as_str()));
     }
-    Ok(Visitor { session, operator, form_token: form_token(token) })
+    Ok(Visitor { session, operator, form_token: form_token(token), is_head: parts.method == Method::HEAD })
 }
 
 /// Whether the session may still be used. One that began in the future is from before the clock was set back.

@@ -6,18 +6,23 @@
 
 mod access;
 mod account;
+mod agents;
 mod assets;
 mod audit;
 mod chart;
+mod delivery;
 mod destinations;
 mod elements;
 mod fault;
+mod fields;
 mod forms;
 mod holds;
 mod inbound;
+mod json;
 mod lead;
 mod leads;
 mod login;
+mod once;
 mod outbound;
 mod overview;
 mod page;
@@ -26,13 +31,15 @@ mod presence;
 mod review;
 mod secrets;
 mod settings;
+mod start;
 mod throttle;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::map_response;
-use axum::routing::{MethodRouter, get, post};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +51,7 @@ use crate::management::Management;
 use crate::review::Review;
 use crate::store::Store;
 use holds::Holds;
+use once::Once;
 use presence::Presence;
 use throttle::Throttle;
 
@@ -63,6 +71,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where browsers reach the server, without a slash at the end.
     pub base_url: String,
+    /// The certificate that the server made for itself, which senders must be told to trust.
+    pub own_certificate: Option<PathBuf>,
 }
 
 /// Everything that the pages speak for.
@@ -73,8 +83,10 @@ pub struct Dashboard {
     management: Arc<Management>,
     clock: Clock,
     base_url: String,
+    own_certificate: Option<PathBuf>,
     bodies: Arc<BodyBudget>,
     holds: Arc<Holds>,
+    once: Once,
     presence: Presence,
     throttle: Throttle,
     /// Passwords that are being hashed: each takes 19 MiB and a core for tens of milliseconds.
@@ -95,7 +107,7 @@ impl Dashboard {
 
     /// The dashboard over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, directory, deliver, review, management, clock, base_url } = parts;
+        let Parts { store, directory, deliver, review, management, clock, base_url, own_certificate } = parts;
         let closing = CancellationToken::new();
         Arc::new(Self {
             store,
@@ -105,7 +117,9 @@ impl Dashboard {
             holds: Holds::new(review, clock.clone(), closing.clone()),
             clock,
             base_url,
+            own_certificate,
             bodies: BodyBudget::new(Self::FORMS_BYTES_MAX),
+            once: Once::default(),
             presence: Presence::default(),
             throttle: Throttle::default(),
             hashing: Semaphore::new(Self::HASHING_MAX),
@@ -135,6 +149,7 @@ fn routes() -> Routes {
         ("/dashboard/assets/{name}", get(assets::serve)),
         ("/dashboard/overview", get(overview::page)),
         ("/dashboard/review", get(review::page)),
+        ("/dashboard/review/news", get(review::news)),
         ("/dashboard/review/decide", post(review::decide)),
         ("/dashboard/review/undo", post(review::undo)),
         ("/dashboard/review/{id}/presence", get(review::presence)),
@@ -145,8 +160,9 @@ fn routes() -> Routes {
         ("/dashboard/inbound/live", get(inbound::live)),
         ("/dashboard/outbound", get(outbound::list)),
         ("/dashboard/outbound/resend", post(outbound::resend_matching)),
-        ("/dashboard/outbound/{id}", get(outbound::one)),
-        ("/dashboard/outbound/{id}/resend", post(outbound::resend_one)),
+        ("/dashboard/outbound/{id}", get(delivery::one)),
+        ("/dashboard/outbound/{id}/resend", post(delivery::resend_one)),
+        ("/dashboard/outbound/{id}/cancel", post(delivery::cancel)),
         ("/dashboard/destinations", get(destinations::list).post(destinations::create)),
         ("/dashboard/destinations/{id}", get(destinations::one).post(destinations::change)),
         ("/dashboard/destinations/{id}/delete", post(destinations::delete)),
@@ -171,6 +187,7 @@ fn routes() -> Routes {
         ("/dashboard/account/password", post(account::change_password)),
         ("/dashboard/account/sessions", post(account::end_session)),
         ("/dashboard/invitation/{token}", get(account::invitation).post(account::accept_invitation)),
+        ("/dashboard/{*rest}", any(fault::no_page)),
     ]
 }
 
@@ -180,7 +197,11 @@ pub fn router(dashboard: Arc<Dashboard>) -> Router {
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
-    router.layer(map_response(page::protect)).with_state(dashboard)
+    router
+        .method_not_allowed_fallback(fault::no_method)
+        .layer(from_fn_with_state(Arc::clone(&dashboard), fault::frame))
+        .layer(map_response(page::protect))
+        .with_state(dashboard)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod accounts;
 mod contract;
 mod dashboard;
+mod dashboard_pages;
 mod destinations;
 mod http_rules;
 mod intake;
