@@ -100,6 +100,35 @@ test("no screen breaks its own policy", async () => {
   await page.context().close();
 });
 
+test("ids and secrets are copied with a click, and without script there is no button for it", async () => {
+  const page = await signedIn(browser, server, { permissions: ["clipboard-read", "clipboard-write"] });
+  await page.goto(screens.delivery);
+  const id = await page.locator("code[data-copy]").first().textContent();
+  await page.locator("code[data-copy] + button.copy").first().click();
+  await page.locator("button.copy", { hasText: "Copied" }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), id);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+  const plain = await signedIn(browser, server, { javaScriptEnabled: false });
+  await plain.goto(screens.delivery);
+  assert.equal(await plain.locator("button.copy").count(), 0);
+  await plain.context().close();
+});
+
+test("on a phone each row of a list is a card that names its cells", async () => {
+  const page = await signedIn(browser, server, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  for (const name of ["leads", "inbound", "outbound", "destinations", "audit"]) {
+    await page.goto(screens[name]);
+    const found = await page.evaluate(() => {
+      const cells = [...document.querySelectorAll("table.cards tbody tr:first-child td")];
+      return cells.map((cell) => [getComputedStyle(cell, "::before").content, cell.getBoundingClientRect().right]);
+    });
+    assert.ok(found.length > 2, name);
+    for (const [label, right] of found) assert.ok(/^"[A-Z]/.test(label) && right <= 390, `${name}: ${label} ${right}`);
+  }
+  await page.context().close();
+});
+
 test("the live tail shows what arrives, and pauses", async () => {
   const page = await signedIn(browser, server);
   await page.goto("/dashboard/inbound");

@@ -36,6 +36,9 @@ test("the whole review by keyboard alone", async () => {
   const ids = {};
   for (const name of ["Key One", "Key Two", "Key Three", "Key Four"]) ids[name] = await sendLead(server, lead(name));
   const page = await signedIn(browser, server);
+  assert.deepEqual(await names(page), ["Key One", "Key Two", "Key Three", "Key Four"], "whoever waits longest comes first");
+  await page.click(".orders a:has-text('Newest first')");
+  await page.waitForURL(/order=newest/);
   assert.deepEqual((await names(page)).slice(0, 4), ["Key Four", "Key Three", "Key Two", "Key One"]);
   await page.keyboard.press("j");
   await shown(page).filter({ hasText: "Key Three" }).waitFor();
@@ -64,6 +67,7 @@ test("the whole review by keyboard alone", async () => {
   await page.keyboard.type("Key O");
   await page.keyboard.press("Enter");
   await page.waitForURL(/q=Key\+O/);
+  assert.match(page.url(), /order=newest/);
   assert.deepEqual(await names(page), ["Key One"]);
   await page.keyboard.press("a");
   await page.locator(".notice", { hasText: "Approved Key One" }).waitFor();
@@ -91,6 +95,119 @@ test("ticked leads are decided together, and taken back together", async () => {
   for (const id of ids) await stateOf(id, "rejected");
   assert.deepEqual(page.complaints, []);
   await page.context().close();
+});
+
+test("ticks stay while the leads are looked at, and keys act on them", async () => {
+  const ids = {};
+  for (const name of ["Tick One", "Tick Two", "Tick Three"]) ids[name] = await sendLead(server, lead(name));
+  const page = await signedIn(browser, server);
+  await page.goto("/dashboard/review?q=Tick");
+  const ticked = () => page.locator(".rows input:checked");
+  assert.equal(await page.locator(".bulk").isVisible(), false, "nothing is ticked");
+  await page.keyboard.press("x");
+  await page.keyboard.press("j");
+  await shown(page).filter({ hasText: "Tick Two" }).waitFor();
+  await page.keyboard.press("x");
+  assert.equal(await ticked().count(), 2);
+  await page.keyboard.press("j");
+  await shown(page).filter({ hasText: "Tick Three" }).waitFor();
+  assert.equal(await ticked().count(), 2, "the detail has changed, the ticks have not");
+  await page.locator("[data-ticked]", { hasText: "2 leads ticked" }).waitFor();
+  await page.keyboard.press("r");
+  await page.locator(".notice", { hasText: "Rejected 2 leads" }).waitFor();
+  await shown(page).filter({ hasText: "Tick Three" }).waitFor();
+  assert.deepEqual(await names(page), ["Tick Three"], "the one that was looked at is open still");
+  for (const name of ["Tick One", "Tick Two"]) await stateOf(ids[name], "rejected");
+  assert.equal((await api(server, "GET", `/leads/${ids["Tick Three"]}`)).state, "in_review");
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("a key that is held down, or pressed while its request is under way, decides one lead", async () => {
+  for (const name of ["Repeat One", "Repeat Two", "Repeat Three"]) await sendLead(server, lead(name));
+  const page = await signedIn(browser, server);
+  await page.goto("/dashboard/review?q=Repeat");
+  let asked = 0;
+  let answer;
+  const held = new Promise((resolve) => (answer = resolve));
+  await page.route("**/review/decide", async (route) => {
+    asked += 1;
+    await held;
+    await route.continue();
+  });
+  await page.keyboard.down("a");
+  await page.keyboard.down("a");
+  await page.keyboard.up("a");
+  await page.keyboard.press("a");
+  await page.keyboard.press("x");
+  answer();
+  await shown(page).filter({ hasText: "Repeat Two" }).waitFor();
+  assert.deepEqual([asked, await page.locator(".rows input:checked").count()], [1, 0]);
+  assert.deepEqual(await names(page), ["Repeat Two", "Repeat Three"]);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("the way back leads over pages, never over forms", async () => {
+  for (const name of ["Back One", "Back Two"]) await sendLead(server, lead(name));
+  const page = await signedIn(browser, server);
+  await page.goto("/dashboard/leads");
+  await page.goto("/dashboard/review?q=Back");
+  await page.keyboard.press("a");
+  await shown(page).filter({ hasText: "Back Two" }).waitFor();
+  assert.match(page.url(), /\/review\?/);
+  await page.click(".undo");
+  await page.locator(".notice", { hasText: "Taken back" }).waitFor();
+  await page.reload();
+  assert.equal(await page.locator(".notice", { hasText: "Taken back" }).count(), 0, "told once");
+  // Whatever is walked back over can be loaded anew.
+  for (;;) {
+    assert.doesNotMatch(page.url(), /decide|undo/);
+    if (page.url().endsWith("/leads")) break;
+    await page.goBack();
+    await page.locator("#main").waitFor();
+  }
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("new leads are told of, and the list stays until it is asked for", async () => {
+  await sendLead(server, lead("News One"));
+  const page = await signedIn(browser, server);
+  await page.clock.install();
+  await page.goto("/dashboard/review?q=News");
+  assert.deepEqual(await names(page), ["News One"]);
+  await page.locator(".rows input").check();
+  await sendLead(server, lead("News Two"));
+  await page.clock.fastForward(15_000);
+  const news = page.locator("#news a", { hasText: "1 new lead" });
+  await news.waitFor();
+  assert.deepEqual(await names(page), ["News One"]);
+  await news.click();
+  await page.locator(".rows .who b", { hasText: "News Two" }).waitFor();
+  assert.deepEqual(await names(page), ["News One", "News Two"]);
+  assert.equal(await page.locator(".rows input:checked").count(), 1);
+  assert.equal(await news.count(), 0);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("the buttons that decide are in view on every screen", async () => {
+  await sendLead(server, lead("Long Read", { message: `${MESSAGE}\n`.repeat(100) }));
+  for (const [width, height] of [[1280, 1200], [1280, 720], [1280, 420], [390, 844], [390, 500]]) {
+    const page = await signedIn(browser, server, { viewport: { width, height } });
+    await page.goto("/dashboard/review?q=Long");
+    await page.locator(".rows a").first().click();
+    await page.waitForURL(/lead=/);
+    const inView = async () => {
+      const box = await page.locator("#decide button[value=rejected]").boundingBox();
+      assert.ok(box.y >= 0 && box.y + box.height <= height, `${JSON.stringify(box)} on ${width} x ${height}`);
+    };
+    await inView();
+    await page.locator(".history").scrollIntoViewIfNeeded();
+    await inView();
+    await page.context().close();
+  }
 });
 
 test("everything works with script off", async () => {

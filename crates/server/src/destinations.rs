@@ -6,12 +6,13 @@ use agentflow_events::{
     Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventType, Fields, LeadSnapshot,
     Moment, Outcome, Qualification, Score, Timestamps, WorkspaceId,
 };
+use serde::Serialize;
 
 use crate::announce;
 use crate::clock::Clock;
 use crate::deliver::{Deliver, TargetError};
 use crate::id::{DestinationId, mint};
-use crate::record::{Actor, Attempt, AuditRow, Destination, DestinationChange, EventRow};
+use crate::record::{Actor, Attempt, AuditRow, Change, Destination, DestinationChange, EventRow};
 use crate::store::{Store, StoreError};
 
 /// Manages destinations. Every change has its audit row and is told to delivery.
@@ -135,7 +136,11 @@ impl Destinations {
         change: DestinationChange,
         action: &str,
     ) -> Result<Destination, DestinationError> {
-        let audit = AuditRow::new(actor, self.clock.now(), action, id);
+        let before = self.one(actor.workspace_id, id).await?;
+        let mut after = before.clone();
+        change.clone().apply(&mut after);
+        let changes = Change::between(&Told::of(&before), &Told::of(&after));
+        let audit = AuditRow::new(actor, self.clock.now(), action, id).changing(changes);
         let changed = self.store.change_destination(id, change, audit).await?;
         self.deliver.wake();
         changed.ok_or(DestinationError::NotFound)
@@ -180,6 +185,31 @@ impl Destinations {
         }
         let change = DestinationChange { enabled: Some(true), ..DestinationChange::default() };
         Ok(self.change(actor, tested.id, change, "destination.enable_by_test").await?.enabled)
+    }
+}
+
+/// What the audit log tells of a destination.
+#[derive(Serialize)]
+struct Told<'a> {
+    url: &'a str,
+    event_types: &'a [EventType],
+    enabled: bool,
+    paused: bool,
+    max_in_flight: Option<u32>,
+    per_second: Option<u32>,
+}
+
+impl<'a> Told<'a> {
+    fn of(destination: &'a Destination) -> Self {
+        let Destination { url, event_types, enabled, paused, max_in_flight, per_second, .. } = destination;
+        Self {
+            url,
+            event_types,
+            enabled: *enabled,
+            paused: *paused,
+            max_in_flight: *max_in_flight,
+            per_second: *per_second,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::directory::LiveWorkspace;
 use crate::rate::RateLimiter;
-use crate::record::{InboundLogRow, SignatureFinding};
+use crate::record::{Finding, InboundLogRow};
 use crate::store::Store;
 
 /// A request that was refused for its signature or timestamp.
@@ -79,7 +79,7 @@ impl Explainer {
     }
 
     /// A place in the queue, or which bound stands against it.
-    fn place(&self, refused: &Refused<'_>) -> Result<OwnedSemaphorePermit, SignatureFinding> {
+    fn place(&self, refused: &Refused<'_>) -> Result<OwnedSemaphorePermit, Finding> {
         if refused.body.len() > Self::BODY_BYTES_MAX {
             return Err(skipped("skipped_body_too_large", "bodies over 64 KiB are not looked into"));
         }
@@ -100,19 +100,19 @@ impl Explainer {
     }
 }
 
-fn explain(workspace: &LiveWorkspace, headers: &HeaderMap, body: &Bytes, now: Moment) -> SignatureFinding {
+fn explain(workspace: &LiveWorkspace, headers: &HeaderMap, body: &Bytes, now: Moment) -> Finding {
     match workspace.doctor.explain(headers, body, now_signed(now)) {
-        Some(finding) => SignatureFinding { code: finding.code().to_owned(), message: finding.to_string() },
+        Some(finding) => Finding { code: finding.code().to_owned(), message: finding.to_string() },
         // Right for a secret that was valid when the directory was read: its overlap has ended since.
         None => {
             let mistake = Mistake::SecretNotValid;
-            SignatureFinding { code: mistake.code().to_owned(), message: mistake.to_string() }
+            Finding { code: mistake.code().to_owned(), message: mistake.to_string() }
         }
     }
 }
 
-fn skipped(code: &str, message: &str) -> SignatureFinding {
-    SignatureFinding { code: code.to_owned(), message: message.to_owned() }
+fn skipped(code: &str, message: &str) -> Finding {
+    Finding { code: code.to_owned(), message: message.to_owned() }
 }
 
 /// `now` as signatures have it.

@@ -109,7 +109,7 @@ impl Intake {
                 let (workspace, headers, body) = (&endpoint.workspace, request.headers, &request.body);
                 self.explainer.log(row, &Refused { workspace, headers, body, now });
             } else {
-                self.store.log(row);
+                self.store.log(InboundLogRow { finding: Some(refusal.finding()), ..row });
             }
         }
         received
@@ -121,8 +121,9 @@ impl Intake {
     }
 
     /// Logs a refusal; the edge does so for what it refuses before a body is here.
-    pub fn log_refusal(&self, endpoint: &LiveEndpoint, reason: Reason, remote: IpAddr, body_bytes: usize) {
-        self.store.log(self.refusal(endpoint, reason, remote, body_bytes));
+    pub fn log_refusal(&self, endpoint: &LiveEndpoint, refusal: &Refusal, remote: IpAddr, body_bytes: usize) {
+        let row = self.refusal(endpoint, refusal.reason, remote, body_bytes);
+        self.store.log(InboundLogRow { finding: Some(refusal.finding()), ..row });
     }
 
     /// Says that leads cannot be stored, unless the store says so itself.

@@ -150,8 +150,8 @@ async fn init(config: Config, json: bool) -> Result<(), Failure> {
     let Some(first_start) = home.untold else {
         return Err(Failure::usage("the store has workspaces already; start the server with it"));
     };
-    let text =
-        if json { first_start.to_json() + "\n" } else { first_start.to_text(setup::is_self_signed(&config)) };
+    let self_signed = setup::is_self_signed(&config);
+    let text = if json { first_start.to_json(self_signed) + "\n" } else { first_start.to_text(self_signed) };
     print(&text).map_err(Failure::start)?;
     FirstStart::told(&config.data_dir).map_err(Failure::start)
 }

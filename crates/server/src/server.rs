@@ -88,6 +88,8 @@ impl Server {
         let local_addr = listener.local_addr().map_err(fault)?;
         let base_url = setup::base_url(&config, local_addr.port());
         let home = setup::open(&config, &base_url, &clock).await?;
+        let own_certificate =
+            setup::is_self_signed(&config).then(|| setup::absolute(home.tls.certificate_path()));
 
         let (store, vault) = (home.store, home.vault);
         let metrics = Arc::new(Metrics::new());
@@ -124,6 +126,7 @@ impl Server {
             management: Arc::clone(&management),
             clock: clock.clone(),
             base_url: base_url.clone(),
+            own_certificate,
         });
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),

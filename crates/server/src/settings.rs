@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::deliver::Deliver;
 use crate::directory::{Directory, DirectoryError};
-use crate::record::{Actor, AuditRow, ScoringRules, Settings};
+use crate::record::{Actor, AuditRow, Change, ScoringRules, Settings};
 use crate::store::{Store, StoreError};
 
 /// Changes settings, one change at a time.
@@ -62,7 +62,8 @@ impl SettingsDesk {
         let workspace = self.directory.workspace(actor.workspace_id).ok_or(SettingsError::NotFound)?;
         let settings = change(workspace.settings.clone()).map_err(SettingsError::Refused)?;
         let now = self.clock.now();
-        let audit = AuditRow::new(actor, now, "settings.change", actor.workspace_id);
+        let changes = Change::between(&workspace.settings, &settings);
+        let audit = AuditRow::new(actor, now, "settings.change", actor.workspace_id).changing(changes);
         self.store.put_settings(settings.clone(), audit).await?;
         self.directory.reload(now).await.map_err(SettingsError::Unread)?;
         self.deliver.wake();

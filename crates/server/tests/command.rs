@@ -80,6 +80,7 @@ fn init_prints_one_object_with_exactly_these_keys() {
         "api_token",
         "api_url",
         "certificate_path",
+        "curl",
         "dashboard_url",
         "inbound_secret",
         "inbound_url",

@@ -54,7 +54,7 @@ async fn a_founding_that_was_broken_off_before_it_was_true_is_made_anew() {
     let (folder, other) = (Folder::new(), Folder::new());
     let never_true = other.start().await.expect("the first start");
     std::fs::create_dir(&folder.config.data_dir).unwrap();
-    for broken_off_with in [String::new(), never_true.to_json()] {
+    for broken_off_with in [String::new(), never_true.to_json(true)] {
         std::fs::write(folder.config.data_dir.join("first-start.json"), broken_off_with).unwrap();
         assert!(folder.is_new());
     }

@@ -144,6 +144,7 @@ impl App {
 pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, params: Params) -> Reply {
     params.only(&["state", "email", "source", "q", "cursor", "limit"])?;
     let filter = LeadFilter {
+        oldest_first: false,
         state: params.parsed("state", "received, in_review, qualified or rejected", LeadState::from_name)?,
         email: params.parsed("email", "a whole email address", |text| {
             Email::parse(text).ok().map(|email| email.identity().to_owned())

@@ -12,9 +12,9 @@ use super::query::{PageJson, Params};
 use super::{App, Reply};
 use crate::id::{AuditId, DestinationId, LogId, OperationId};
 use crate::reason::Reason;
-use crate::record::{AuditRow, InboundLogRow, OperationKind, OperationRow, SignatureFinding};
+use crate::record::{AuditRow, Change, Finding, InboundLogRow, OperationKind, OperationRow};
 use crate::reply;
-use crate::store::InboundLogFilter;
+use crate::store::{AuditFilter, InboundLogFilter};
 
 #[derive(Serialize)]
 struct LogJson {
@@ -25,7 +25,7 @@ struct LogJson {
     remote_addr: IpAddr,
     body_bytes: u64,
     lead_id: Option<LeadId>,
-    finding: Option<SignatureFinding>,
+    finding: Option<Finding>,
 }
 
 impl From<InboundLogRow> for LogJson {
@@ -82,12 +82,13 @@ struct AuditJson {
     operator_id: OperatorId,
     action: String,
     subject: String,
+    changes: Vec<Change>,
 }
 
 impl From<AuditRow> for AuditJson {
     fn from(row: AuditRow) -> Self {
-        let AuditRow { id, at, operator_id, action, subject, .. } = row;
-        Self { id, at, operator_id, action, subject }
+        let AuditRow { id, at, operator_id, action, subject, changes, .. } = row;
+        Self { id, at, operator_id, action, subject, changes }
     }
 }
 
@@ -97,6 +98,6 @@ pub(super) async fn audit(
     params: Params,
 ) -> Reply {
     params.only(&["cursor", "limit"])?;
-    let page = app.store.audit_log(caller.workspace_id, params.page()?).await?;
+    let page = app.store.audit_log(caller.workspace_id, &AuditFilter::default(), params.page()?).await?;
     Ok(reply::ok(PageJson::new(page, AuditJson::from)))
 }

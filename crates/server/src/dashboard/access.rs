@@ -64,7 +64,7 @@ impl Visitor {
 
 /// Whether a request is the operator's doing, which keeps the session alive.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Operator,
     /// A page that is left open asks by itself.
     Page,
@@ -96,7 +96,12 @@ roles! {
     Administers = Role::Admin, By::Operator;
 }
 
-async fn visitor(dashboard: &Dashboard, parts: &Parts, needed: Role, by: By) -> Result<Visitor, Fault> {
+pub(super) async fn visitor(
+    dashboard: &Dashboard,
+    parts: &Parts,
+    needed: Role,
+    by: By,
+) -> Result<Visitor, Fault> {
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
     if changes {
         check_is_our_own(parts)?;

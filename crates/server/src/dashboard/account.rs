@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use zeroize::Zeroizing;
 
 use super::access::{Views, is_alive};
+use super::agents::short;
 use super::elements::{time, token};
 use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Pairs};
@@ -57,6 +58,7 @@ pub(super) async fn show(
     let main = html! {
         main.narrow id="main" {
             h1 { "Your account" }
+            (dashboard.told(&visitor))
             p.facts { (visitor.operator.email) " · " (visitor.operator.role.as_str()) }
             section { h2 { "Change your password" }
                 form.stack method="post" action={ (PATH) "/password" } {
@@ -72,7 +74,7 @@ pub(super) async fn show(
                 div.scroll { table {
                     thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
                     tbody { @for session in &sessions { tr {
-                        td { (session.user_agent) @if session.id == visitor.session.id { " " b { "(this one)" } } }
+                        td { span title=(session.user_agent) { (short(&session.user_agent)) } @if session.id == visitor.session.id { " " b { "(this one)" } } }
                         td { (session.remote_addr) }
                         td { (time(session.created_at, now)) }
                         td { (time(session.seen_at, now)) }
@@ -137,7 +139,7 @@ pub(super) async fn end_session(
     let session = form.parsed("session").ok_or(Fault::NotFound("session"))?;
     let audit = AuditRow::new(visitor.actor(), dashboard.clock.now(), "session.close", session);
     dashboard.store.close_sessions(visitor.id(), Some(session), Some(audit)).await?;
-    Ok(reply::see_other(PATH))
+    Ok(dashboard.done(&visitor, PATH, "That browser is signed out."))
 }
 
 pub(super) async fn invitation(

@@ -16,8 +16,8 @@ const LEFT: usize = 44;
 const BOTTOM: usize = 20;
 const TOP: usize = 8;
 
-/// Bars side by side, a group for each label.
-pub(super) fn bars(title: &str, labels: &[String], series: &[Series]) -> Markup {
+/// Bars side by side, a group for each label; the sentence `none` where every value is zero.
+pub(super) fn bars(title: &str, none: &str, labels: &[String], series: &[Series]) -> Markup {
     let greatest = series.iter().flat_map(|one| one.values.iter().copied()).max().unwrap_or(0);
     let top = round_up(greatest);
     let groups = labels.len().max(1);
@@ -28,6 +28,9 @@ pub(super) fn bars(title: &str, labels: &[String], series: &[Series]) -> Markup 
         usize::try_from(pixels).unwrap_or(0)
     };
     let every = groups.div_ceil(12);
+    if greatest == 0 {
+        return html! { p.hint { (none) } };
+    }
     html! {
         figure.figure {
             div.legend aria-hidden="true" {
@@ -94,9 +97,12 @@ mod tests {
     fn every_number_is_in_the_table() {
         let labels = ["08:00".to_owned(), "09:00".to_owned()];
         let markup =
-            bars("T", &labels, &[Series { name: "Arrived", tone: "a", values: vec![7, 0] }]).into_string();
+            bars("T", "None.", &labels, &[Series { name: "Arrived", tone: "a", values: vec![7, 0] }])
+                .into_string();
         assert!(markup.contains(r#"<tr><td>08:00</td><td class="number">7</td></tr>"#), "{markup}");
         assert!(markup.contains(r#"<tr><td>09:00</td><td class="number">0</td></tr>"#));
+        let none = [Series { name: "Arrived", tone: "a", values: vec![0, 0] }];
+        assert_eq!(bars("T", "None.", &labels, &none).into_string(), r#"<p class="hint">None.</p>"#);
         assert_eq!(markup.matches("<rect").count(), 2, "one in the legend, one bar; nothing has none");
     }
 }

@@ -10,10 +10,12 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Administers, Operates, Views, Visitor};
-use super::elements::{badge, time, token};
+use super::delivery::attempt_of;
+use super::elements::{badge, must_be_sure, risky, sure, time, token};
 use super::fault::Fault;
-use super::forms::{Form, Pairs, Query};
-use super::outbound::attempt_of;
+use super::fields::{Draft, Field};
+use super::forms::{Form, Pairs};
+use super::once::Notice;
 use super::page::Place;
 use crate::destinations::DestinationError;
 use crate::id::DestinationId;
@@ -67,61 +69,57 @@ pub(super) async fn list(
             @if destinations.is_empty() {
                 div.empty { h2 { "No destination yet" } p { "A destination is an HTTPS URL of yours that gets an event for every decision. Add one below; a page that shows what it receives is good for a first look." } }
             } @else {
-                div.scroll { table {
+                div.scroll { table.cards {
                     thead { tr { th { "URL" } th { "Events" } th { "State" } th.number { "Delivered, 24 h" } th.number { "Dead" } th.number { "Waiting" } } }
                     tbody { @for to in &destinations { tr {
-                        td.url { a href={ (PATH) "/" (to.id) } { (to.url) } }
-                        td { @for kind in &to.event_types { code { (kind.as_str()) } br; } }
-                        td { (state(to)) }
+                        td.url data-th="URL" { a href={ (PATH) "/" (to.id) } { (to.url) } }
+                        td data-th="Events" { @for kind in &to.event_types { code { (kind.as_str()) } br; } }
+                        td data-th="State" { (state(to)) }
                         @let health = of(to);
-                        td.number { (health.map_or(0, |health| health.delivered)) }
-                        td.number { (health.map_or(0, |health| health.dead)) }
-                        td.number { (health.map_or(0, |health| health.pending)) }
+                        td.number data-th="Delivered, 24 h" { (health.map_or(0, |health| health.delivered)) }
+                        td.number data-th="Dead" { (health.map_or(0, |health| health.dead)) }
+                        td.number data-th="Waiting" { (health.map_or(0, |health| health.pending)) }
                     } } }
                 } }
             }
             @if visitor.may(Role::Admin) {
-                section { h2 { "Add a destination" } (form(&visitor, PATH, None, None, "Add")) }
+                section { h2 { "Add a destination" } (form(&visitor, PATH, None, &Draft::default(), "Add")) }
             }
         }
     };
     Ok(dashboard.show(&visitor, Place::Destinations, "Destinations", &main).await?)
 }
 
-/// The fields of a destination; `verdict` is what the check of its URL says.
+/// The fields of a destination.
 fn form(
     visitor: &Visitor,
     action: &str,
     present: Option<&Destination>,
-    given: Option<(&Pairs, &str)>,
+    draft: &Draft,
     button: &str,
 ) -> Markup {
-    let url = given
-        .and_then(|(pairs, _)| pairs.text("url"))
-        .or(present.map(|to| to.url.as_str()))
-        .unwrap_or_default();
-    let wants = |kind: EventType| match given {
-        Some((pairs, _)) => pairs.all("event_types").any(|name| name == kind.as_str()),
-        None => present.is_none_or(|to| to.event_types.contains(&kind)),
-    };
-    let number = |name: &str, present: Option<u32>| match given {
-        Some((pairs, _)) => pairs.text(name).unwrap_or_default().to_owned(),
-        None => present.map(|number| number.to_string()).unwrap_or_default(),
+    let url = present.map(|to| to.url.as_str()).unwrap_or_default();
+    let wants = |kind: EventType| {
+        let present = present.is_none_or(|to| to.event_types.contains(&kind));
+        draft.is_ticked("event_types", kind.as_str(), present)
     };
     html! {
         form.stack method="post" action=(action) {
             (token(visitor))
-            @if let Some((_, verdict)) = given { p.notice.bad role="alert" { (verdict) } }
-            label { span { "URL" } input type="url" name="url" required placeholder="https://hooks.example.com/agentflow" value=(url); }
+            (draft.field(&Field { kind: "url", placeholder: Some("https://hooks.example.com/agentflow"), ..Field::text("url", "URL", url) }))
             fieldset { legend { "Events" }
                 @for kind in EventType::ALL { label.tick { input type="checkbox" name="event_types" value=(kind.as_str()) checked[wants(*kind)]; span { code { (kind.as_str()) } } } }
+                (draft.told("event_types"))
             }
-            label { span { "Attempts at the same time, at most (empty: the server's own limit)" } input type="number" name="max_in_flight" min="1" max="1024" value=(number("max_in_flight", present.and_then(|to| to.max_in_flight))); }
-            label { span { "Attempts a second, at most (empty: no limit)" } input type="number" name="per_second" min="1" max="100000" value=(number("per_second", present.and_then(|to| to.per_second))); }
+            (draft.field(&Field::number("max_in_flight", "Attempts at the same time, at most (empty: the server's own limit)", present.and_then(|to| to.max_in_flight), IN_FLIGHT)))
+            (draft.field(&Field::number("per_second", "Attempts a second, at most (empty: no limit)", present.and_then(|to| to.per_second), PER_SECOND)))
             div { button.primary { (button) } }
         }
     }
 }
+
+const IN_FLIGHT: (u32, u32) = (1, 1_024);
+const PER_SECOND: (u32, u32) = (1, 100_000);
 
 /// What a form asks for.
 struct Wanted {
@@ -131,34 +129,25 @@ struct Wanted {
     per_second: Option<u32>,
 }
 
-/// What the form asks for, or what is wrong with it.
-async fn read(dashboard: &Dashboard, form: &Pairs) -> Result<Wanted, String> {
-    let url = form.text("url").ok_or("A destination has a URL.")?;
-    dashboard
-        .management
-        .destinations
-        .check_url(url)
-        .await
-        .map_err(|fault| format!("This URL cannot be used: {fault}."))?;
-    let mut types: Vec<EventType> = form.all("event_types").filter_map(|name| name.parse().ok()).collect();
-    types.sort();
-    types.dedup();
-    if types.is_empty() {
-        return Err("Tick at least one event.".to_owned());
+/// What the form asks for; what is wrong with it is marked in the draft.
+async fn read(dashboard: &Dashboard, form: Pairs) -> (Draft, Wanted) {
+    let mut event_types: Vec<EventType> =
+        form.all("event_types").filter_map(|name| name.parse().ok()).collect();
+    event_types.sort();
+    event_types.dedup();
+    let mut draft = Draft::of(form);
+    let url = draft.text("url").unwrap_or_default().to_owned();
+    if url.is_empty() {
+        draft.refuse("url", "A destination has a URL.");
+    } else if let Err(fault) = dashboard.management.destinations.check_url(&url).await {
+        draft.refuse("url", format!("This URL cannot be used: {fault}."));
     }
-    let bound = |name: &str, max: u32| match form.text(name) {
-        None => Ok(None),
-        Some(text) => match text.parse().ok().filter(|number| (1..=max).contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => Err(format!("A limit is a whole number from 1 to {max}, or empty.")),
-        },
-    };
-    Ok(Wanted {
-        url: url.to_owned(),
-        event_types: types,
-        max_in_flight: bound("max_in_flight", 1_024)?,
-        per_second: bound("per_second", 100_000)?,
-    })
+    if event_types.is_empty() {
+        draft.refuse("event_types", "Tick at least one event.");
+    }
+    let max_in_flight = draft.number("max_in_flight", IN_FLIGHT);
+    let per_second = draft.number("per_second", PER_SECOND);
+    (draft, Wanted { url, event_types, max_in_flight, per_second })
 }
 
 pub(super) async fn create(
@@ -166,15 +155,17 @@ pub(super) async fn create(
     Administers(visitor): Administers,
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
-    let read = match read(&dashboard, &pairs).await {
-        Ok(read) => read,
-        Err(verdict) => {
-            let main = html! {
-                main.narrow id="main" data-swap { h1 { "Add a destination" } (form(&visitor, PATH, None, Some((&pairs, &verdict)), "Add")) }
-            };
-            return Ok(dashboard.show(&visitor, Place::Destinations, "Add a destination", &main).await?);
-        }
-    };
+    let (draft, read) = read(&dashboard, pairs).await;
+    if !draft.is_right() {
+        let main = html! {
+            main.narrow id="main" data-swap {
+                p { a href=(PATH) { "All destinations" } }
+                header.top { h1 { "Add a destination" } }
+                (form(&visitor, PATH, None, &draft, "Add"))
+            }
+        };
+        return Ok(dashboard.show_refused(&visitor, Place::Destinations, "Add a destination", &main).await?);
+    }
     let workspace_id = visitor.workspace_id();
     let made = dashboard
         .management
@@ -193,16 +184,16 @@ pub(super) async fn create(
             per_second: read.per_second,
         })
         .await?;
-    Ok(reply::see_other(&format!("{PATH}/{}", made.id)))
+    let done = "Destination added. Send a test event to see that it answers.";
+    Ok(dashboard.done(&visitor, &format!("{PATH}/{}", made.id), done))
 }
 
 pub(super) async fn one(
     State(dashboard): State<Arc<Dashboard>>,
     Views(visitor): Views,
     Path(destination): Path<String>,
-    Query(_): Query,
 ) -> Result<Response, Fault> {
-    dashboard.show_destination(&visitor, &destination, &html! {}, None).await
+    dashboard.show_destination(&visitor, &destination, &Draft::default()).await
 }
 
 impl Dashboard {
@@ -210,8 +201,7 @@ impl Dashboard {
         &self,
         visitor: &Visitor,
         destination: &str,
-        news: &Markup,
-        given: Option<(&Pairs, &str)>,
+        draft: &Draft,
     ) -> Result<Response, Fault> {
         let to = self.management.destinations.one(visitor.workspace_id(), id(destination)?).await?;
         let now = self.clock.now();
@@ -229,7 +219,7 @@ impl Dashboard {
             main.narrow id="main" data-swap {
                 p { a href=(PATH) { "All destinations" } }
                 header.top { h1.url { (to.url) } (state(&to)) }
-                (news)
+                (self.told(visitor))
                 p.facts {
                     "Added " (time(to.created_at, now))
                     @if let Some(at) = to.failing_since { " · every attempt has failed since " (time(at, now)) }
@@ -246,24 +236,27 @@ impl Dashboard {
                         @if to.paused { (act("resume", "Resume")) } @else { (act("pause", "Pause")) }
                     }
                     @if visitor.may(Role::Admin) {
-                        @if to.enabled { (act("disable", "Disable")) } @else { (act("enable", "Enable")) }
+                        @if to.enabled { (risky(visitor, &format!("{path}/disable"), "Disable", "Events that are made while it is disabled are not sent here, not later either.")) } @else { (act("enable", "Enable")) }
                     }
                 }
                 p.hint { "Paused: new events wait here and are sent later. Disabled: new events are not sent here at all." }
                 @if visitor.may(Role::Admin) {
-                    section { h2 { "Change" } (form(visitor, &path, Some(&to), given, "Save")) }
+                    section { h2 { "Change" } (form(visitor, &path, Some(&to), draft, "Save")) }
                     section { h2 { "Delete" }
                         p.hint { "What waits for it is cancelled; the log keeps what was delivered." }
                         form method="post" action={ (path) "/delete" } {
                             (token(visitor))
-                            label.tick { input type="checkbox" name="sure" value="yes" required; span { "I am sure" } }
+                            (sure())
                             button.bad { "Delete this destination" }
                         }
                     }
                 }
             }
         };
-        Ok(self.show(visitor, Place::Destinations, "Destination", &main).await?)
+        if draft.is_right() {
+            return Ok(self.show(visitor, Place::Destinations, "Destination", &main).await?);
+        }
+        Ok(self.show_refused(visitor, Place::Destinations, "Destination", &main).await?)
     }
 }
 
@@ -274,26 +267,19 @@ pub(super) async fn change(
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
     let id = id(&destination)?;
-    match read(&dashboard, &pairs).await {
-        Err(verdict) => {
-            dashboard.show_destination(&visitor, &destination, &html! {}, Some((&pairs, &verdict))).await
-        }
-        Ok(read) => {
-            let change = DestinationChange {
-                url: Some(read.url),
-                event_types: Some(read.event_types),
-                max_in_flight: Some(read.max_in_flight),
-                per_second: Some(read.per_second),
-                ..DestinationChange::default()
-            };
-            dashboard
-                .management
-                .destinations
-                .change(visitor.actor(), id, change, "destination.change")
-                .await?;
-            Ok(reply::see_other(&format!("{PATH}/{id}")))
-        }
+    let (draft, read) = read(&dashboard, pairs).await;
+    if !draft.is_right() {
+        return dashboard.show_destination(&visitor, &destination, &draft).await;
     }
+    let change = DestinationChange {
+        url: Some(read.url),
+        event_types: Some(read.event_types),
+        max_in_flight: Some(read.max_in_flight),
+        per_second: Some(read.per_second),
+        ..DestinationChange::default()
+    };
+    dashboard.management.destinations.change(visitor.actor(), id, change, "destination.change").await?;
+    Ok(dashboard.done(&visitor, &format!("{PATH}/{id}"), "Destination saved."))
 }
 
 /// `pause`, `resume` and `test`, for operators; `enable` and `disable`, for admins.
@@ -301,45 +287,55 @@ pub(super) async fn act(
     State(dashboard): State<Arc<Dashboard>>,
     Operates(visitor): Operates,
     Path((destination, what)): Path<(String, String)>,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
     let id = id(&destination)?;
-    let (paused, action) = match what.as_str() {
-        "pause" => (true, "destination.pause"),
-        "resume" => (false, "destination.resume"),
+    let (paused, action, done) = match what.as_str() {
+        "pause" => (true, "destination.pause", "Destination paused. New events wait here."),
+        "resume" => (false, "destination.resume", "Destination resumed. What waits is sent now."),
         "test" => return dashboard.test(&visitor, id).await,
-        _ => return dashboard.administer(&visitor, id, &what).await,
+        _ => return dashboard.administer(&visitor, id, &what, &form).await,
     };
     let change = DestinationChange { paused: Some(paused), ..DestinationChange::default() };
     dashboard.management.destinations.change(visitor.actor(), id, change, action).await?;
-    Ok(reply::see_other(&format!("{PATH}/{id}")))
+    Ok(dashboard.done(&visitor, &format!("{PATH}/{id}"), done))
 }
 
 impl Dashboard {
-    async fn administer(&self, visitor: &Visitor, id: DestinationId, what: &str) -> Result<Response, Fault> {
-        let enabled = match what {
-            "enable" => true,
-            "disable" => false,
-            _ => return Err(Fault::NotFound("page")),
+    async fn administer(
+        &self,
+        visitor: &Visitor,
+        id: DestinationId,
+        what: &str,
+        form: &Pairs,
+    ) -> Result<Response, Fault> {
+        let (enabled, done) = match what {
+            "enable" => (true, "Destination enabled."),
+            "disable" => (false, "Destination disabled."),
+            _ => return Err(Fault::NoPage),
         };
         if !visitor.may(Role::Admin) {
             return Err(Fault::Forbidden(Role::Admin.as_str()));
         }
+        if !enabled {
+            must_be_sure(form)?;
+        }
         let change = DestinationChange { enabled: Some(enabled), ..DestinationChange::default() };
         self.management.destinations.change(visitor.actor(), id, change, "destination.change").await?;
-        Ok(reply::see_other(&format!("{PATH}/{id}")))
+        Ok(self.done(visitor, &format!("{PATH}/{id}"), done))
     }
 
     async fn test(&self, visitor: &Visitor, id: DestinationId) -> Result<Response, Fault> {
         let tested = self.management.destinations.test(visitor.actor(), id).await?;
         let request_head = self.deliver.request_head(&tested.attempt, &tested.event);
-        let news = html! {
+        let report = html! {
             section.notice.good[tested.attempt.error.is_none()].bad[tested.attempt.error.is_some()] role="status" {
                 h2 { @if tested.attempt.error.is_none() { "The test event was delivered" } @else { "The test event was not delivered" } }
                 ol.timeline { (attempt_of(&tested.attempt, request_head.as_deref(), self.clock.now())) }
             }
         };
-        self.show_destination(visitor, &id.to_string(), &news, None).await
+        self.tell(visitor, Notice::Report(report));
+        Ok(reply::see_other(&format!("{PATH}/{id}")))
     }
 }
 
@@ -349,9 +345,7 @@ pub(super) async fn delete(
     Path(destination): Path<String>,
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
-    if !pairs.has("sure") {
-        return Err(Fault::Unusable("Tick that you are sure, then delete.".to_owned()));
-    }
+    must_be_sure(&pairs)?;
     dashboard.management.destinations.delete(visitor.actor(), id(&destination)?).await?;
-    Ok(reply::see_other(PATH))
+    Ok(dashboard.done(&visitor, PATH, "Destination deleted. What waited for it is cancelled."))
 }

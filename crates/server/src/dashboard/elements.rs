@@ -2,15 +2,45 @@
 
 use std::time::Duration;
 
-use agentflow_events::Moment;
+use agentflow_events::{Moment, Outcome, Score};
 use maud::{Markup, html};
 
 use super::access::Visitor;
-use crate::record::{DeliveryState, InboundStatus, LeadState};
+use super::fault::Fault;
+use super::forms::Pairs;
+use crate::qualify;
+use crate::record::{DeliveryState, InboundStatus, LeadState, Settings};
 
 /// What forms carry to prove that they are ours.
 pub(super) fn token(visitor: &Visitor) -> Markup {
     html! { input type="hidden" name="token" value=(visitor.form_token); }
+}
+
+/// A change that cannot be taken back: one click shows what it does, another ticks that one is sure.
+pub(super) fn risky(visitor: &Visitor, action: &str, button: &str, what: &str) -> Markup {
+    html! {
+        details.risky { summary { (button) "…" }
+            form method="post" action=(action) {
+                (token(visitor))
+                p.hint { (what) }
+                (sure())
+                button.bad { (button) }
+            }
+        }
+    }
+}
+
+/// The box of a change that cannot be taken back.
+pub(super) fn sure() -> Markup {
+    html! { label.tick { input type="checkbox" name="sure" value="yes" required; span { "I am sure" } } }
+}
+
+/// Refuses a change that cannot be taken back unless its box is ticked.
+pub(super) fn must_be_sure(form: &Pairs) -> Result<(), Fault> {
+    if form.has("sure") {
+        return Ok(());
+    }
+    Err(Fault::Unusable("Nothing was changed: tick that you are sure, then do it again.".to_owned()))
 }
 
 /// A moment as its distance from now, with UTC on hover.
@@ -22,6 +52,11 @@ pub(super) fn time(at: Moment, now: Moment) -> Markup {
 pub(super) fn utc(at: Moment) -> String {
     let text = at.to_rfc3339();
     format!("{} {} UTC", &text[..10], &text[11..19])
+}
+
+/// How long something has waited, with the moment on hover.
+pub(super) fn age(since: Moment, now: Moment) -> Markup {
+    html! { time data-age datetime=(since.to_rfc3339()) title={ "Since " (utc(since)) } { (rough(now.since(since))) } }
 }
 
 fn distance(at: Moment, now: Moment) -> String {
@@ -98,14 +133,14 @@ pub(super) fn delivery_state(state: DeliveryState) -> Markup {
     badge(tone, state.as_str())
 }
 
-/// A score from 0 to 100 as a number, coloured by what the thresholds make of it.
-pub(super) fn score(score: u8) -> Markup {
-    let tone = match score {
-        70.. => "high",
-        40..70 => "middle",
-        _ => "low",
+/// A score from 0 to 100 as a number, coloured by what the workspace's thresholds make of it.
+pub(super) fn score(score: u8, settings: &Settings) -> Markup {
+    let (tone, fate) = match qualify::decide(Score::clamped(score.into()), settings) {
+        Outcome::Approved => ("high", "approved by itself"),
+        Outcome::Rejected => ("low", "rejected by itself"),
+        _ => ("middle", "for review"),
     };
-    html! { span class={ "score " (tone) } title={ "Score " (score) " of 100" } { (score) } }
+    html! { span class={ "score " (tone) } title={ "Score " (score) " of 100: " (fate) " under the present thresholds" } { (score) } }
 }
 
 /// A number from 0 to 100 as a bar with its name.
@@ -133,12 +168,25 @@ pub(super) fn select(name: &str, label: &str, chosen: Option<&str>, options: &[(
     }
 }
 
-/// The links to the newest page, from a later one, and to the next. The page before is the browser's: a list is walked one way.
+/// The links to the newest page, from a later one, and to the next.
 pub(super) fn pager(path: &str, first: &str, next: Option<&str>, is_later: bool) -> Markup {
+    walk(path, first, next, is_later, ("Newest", "Older"))
+}
+
+/// The links of a list to its beginning and onwards. The page before is the browser's: a list is walked one way.
+pub(super) fn walk(
+    path: &str,
+    first: &str,
+    next: Option<&str>,
+    is_later: bool,
+    (to_first, onwards): (&str, &str),
+) -> Markup {
     html! {
-        nav.pager aria-label="Pages" {
-            @if is_later { a href={ (path) (mark(first)) } { "Newest" } }
-            @if let Some(next) = next { a rel="next" href={ (path) (mark(next)) } { "Older" } }
+        @if is_later || next.is_some() {
+            nav.pager aria-label="Pages" {
+                @if is_later { a.button href={ (path) (mark(first)) } { (to_first) } }
+                @if let Some(next) = next { a.button rel="next" href={ (path) (mark(next)) } { (onwards) } }
+            }
         }
     }
 }
@@ -159,7 +207,26 @@ mod tests {
 
     use agentflow_events::Moment;
 
-    use super::{bytes, distance, millis, time};
+    use super::{bytes, distance, millis, score, time};
+    use crate::record::Settings;
+
+    #[test]
+    fn a_score_is_coloured_by_what_the_thresholds_make_of_it() {
+        let tone = |points, approve_at, reject_below| {
+            let settings = Settings {
+                auto_approve_at: approve_at,
+                auto_reject_below: reject_below,
+                ..Settings::default()
+            };
+            let markup = score(points, &settings).into_string();
+            ["high", "middle", "low"].into_iter().find(|tone| markup.contains(&format!("score {tone}")))
+        };
+        assert_eq!(tone(80, Some(80), Some(30)), Some("high"));
+        assert_eq!(tone(79, Some(80), Some(30)), Some("middle"));
+        assert_eq!(tone(30, Some(80), Some(30)), Some("middle"));
+        assert_eq!(tone(29, Some(80), Some(30)), Some("low"));
+        assert_eq!((tone(100, None, None), tone(0, None, None)), (Some("middle"), Some("middle")));
+    }
 
     #[test]
     fn times_are_told_as_people_tell_them() {

@@ -17,9 +17,9 @@ use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Pairs};
 use super::halfway::Waiting;
 use super::login::{HALFWAY_COOKIE, LOGIN, cleared, cookie_for, session_cookie};
+use super::once::shown_once;
 use super::page::Place;
 use super::people::{OPERATORS, operator_id};
-use super::settings::once;
 use super::{Dashboard, assets, page};
 use crate::accounts::AccountError;
 use crate::edge::RemoteAddr;
@@ -75,8 +75,8 @@ impl Dashboard {
             main.narrow id="main" {
                 h1 { "Set up an authenticator app" }
                 @if let Some(wrong) = wrong { p.notice.bad role="alert" { (wrong) } }
-                (once("Add this key to the app, as one that is based on time.", &secret.base32()))
-                (once("The same as a link, for apps that take one.", &secret.url(&visitor.operator.email)))
+                (shown_once("Add this key to the app, as one that is based on time.", &secret.base32()))
+                (shown_once("The same as a link, for apps that take one.", &secret.url(&visitor.operator.email)))
                 form.stack method="post" action={ (ACCOUNT) "/factor/confirm" } {
                     (token(visitor)) (code_field("The code that the app shows now"))
                     p.hint { "It counts from then on; you are signed out everywhere else." }
@@ -144,15 +144,9 @@ pub(super) async fn confirm(
         Err(error) => return Err(error.into()),
     };
     let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    let main = html! {
-        main.narrow id="main" {
-            h1 { "Second factor" }
-            p { "A code of the app is asked for from now on when you sign in. Each of these stands in for one, once, should you lose the app." }
-            (once("Your recovery codes. Keep them where the app is not: they are not shown again.", &Zeroizing::new(codes.join("\n"))))
-            p { a href=(ACCOUNT) { "To your account" } }
-        }
-    };
-    Ok(dashboard.show(&visitor, Place::Account, "Second factor", &main).await?)
+    let title = "Your recovery codes: each stands in for one code of the app, once, should you lose it. Keep them where the app is not; they are not shown again.";
+    dashboard.tell_value(&visitor, title, &Zeroizing::new(codes.join("\n")));
+    Ok(dashboard.done(&visitor, ACCOUNT, "A code of the app is asked for from now on when you sign in."))
 }
 
 pub(super) async fn switch_off(

@@ -1,13 +1,20 @@
 //! What a page could not do, as a page.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 
-use super::{elements, page};
+use super::access::{By, Views, visitor};
+use super::page::{self, Place};
+use super::{Dashboard, elements};
 use crate::edge::BodyFault;
 use crate::reason::Reason;
+use crate::record::Role;
 use crate::reply;
 use crate::store::StoreError;
 
@@ -22,6 +29,10 @@ pub(super) enum Fault {
     Foreign(&'static str),
     /// There is no such thing in this workspace.
     NotFound(&'static str),
+    /// No page has this path.
+    NoPage,
+    /// The page takes no such request.
+    NoMethod,
     /// The form cannot be used; one sentence says why.
     Unusable(String),
     /// The password that was asked for again is not the operator's.
@@ -71,6 +82,16 @@ impl IntoResponse for Fault {
             Fault::NotFound(what) => {
                 (Some(Reason::NotFound), "Not found", format!("There is no such {what} in this workspace."))
             }
+            Fault::NoPage => (
+                Some(Reason::NotFound),
+                "Not found",
+                "No page has this address. It may have been moved, or the link is cut off.".to_owned(),
+            ),
+            Fault::NoMethod => (
+                Some(Reason::MethodNotAllowed),
+                "Not possible",
+                "This address is for a form of the dashboard, or cannot be changed. Open the page and do it there.".to_owned(),
+            ),
             Fault::Unusable(why) => (Some(Reason::BadRequest), "That did not work", why),
             Fault::WrongPassword => {
                 (Some(Reason::BadRequest), "That did not work", Fault::WRONG_PASSWORD.to_owned())
@@ -99,13 +120,51 @@ impl IntoResponse for Fault {
                 (None, "Something broke", "The server failed to answer; its log says why.".to_owned())
             }
         };
-        let body = html! {
-            main.lonely id="main" {
-                h1 { (title) }
-                p { (text) }
-                p { a href="/dashboard" { "To the dashboard" } }
-            }
-        };
-        reply::html_problem_until(reason, wait, page::bare(title, &body))
+        let told = Told { title, text };
+        let lonely = html! { main.lonely id="main" { (told.words()) } };
+        let mut response = reply::html_problem_until(reason, wait, page::bare(title, &lonely));
+        response.extensions_mut().insert(told);
+        response
     }
+}
+
+/// What a fault says, to be said again within the frame.
+#[derive(Clone)]
+struct Told {
+    title: &'static str,
+    text: String,
+}
+
+impl Told {
+    fn words(&self) -> Markup {
+        html! {
+            h1 { (self.title) }
+            p { (self.text) }
+            p { a href="/dashboard" { "To the dashboard" } }
+        }
+    }
+}
+
+/// Puts the frame around what could not be done, for whoever is signed in: nobody is led out of the dashboard by a fault.
+pub(super) async fn frame(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let asked = head.clone();
+    let response = next.run(Request::from_parts(head, body)).await;
+    let Some(told) = response.extensions().get::<Told>().cloned() else { return response };
+    let Ok(visitor) = visitor(&dashboard, &asked, Role::Viewer, By::Page).await else { return response };
+    let main = html! { main.narrow id="main" data-fault { (told.words()) } };
+    let framed = dashboard.framed(&visitor, Place::of(asked.uri.path()), told.title, &main).await;
+    let Ok(page) = framed else { return response };
+    let (head, _) = response.into_parts();
+    Response::from_parts(head, Body::from(page))
+}
+
+/// For every path below the dashboard's that has no page.
+pub(super) async fn no_page(Views(_): Views) -> Fault {
+    Fault::NoPage
+}
+
+/// For every method that a page has not.
+pub(super) async fn no_method() -> Fault {
+    Fault::NoMethod
 }

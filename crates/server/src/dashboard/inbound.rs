@@ -32,6 +32,20 @@ const PATH: &str = "/dashboard/inbound";
 const STATUSES: [(&str, &str); 3] =
     [("received", "Received"), ("duplicate", "Duplicate"), ("rejected", "Rejected")];
 
+/// Whether the log can have a row with this reason: the others are the management API's, and requests for unknown URLs are
+/// nobody's, so they are counted and not kept.
+fn is_logged(reason: Reason) -> bool {
+    !matches!(
+        reason,
+        Reason::UnknownEndpoint
+            | Reason::Unauthorized
+            | Reason::Forbidden
+            | Reason::NotFound
+            | Reason::LeadClosed
+            | Reason::LeadChanged
+    )
+}
+
 fn filter(query: &Pairs) -> InboundLogFilter {
     InboundLogFilter {
         status: query
@@ -53,8 +67,11 @@ pub(super) async fn list(
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
     let live = format!("{PATH}/live{}", super::elements::mark(&first));
-    let reasons: Vec<(&str, &str)> =
-        Reason::ALL.iter().map(|reason| (reason.code(), reason.code())).collect();
+    let reasons: Vec<(&str, &str)> = Reason::ALL
+        .iter()
+        .filter(|reason| is_logged(**reason))
+        .map(|reason| (reason.code(), reason.code()))
+        .collect();
     let main = html! {
         main id="main" data-swap {
             header.top {
@@ -66,15 +83,16 @@ pub(super) async fn list(
                 (select("reason", "Reason", query.text("reason"), &reasons))
                 button { "Filter" }
             }
-            div.scroll { table {
+            div.scroll hidden[page.items.is_empty()] { table.cards {
                 thead { tr { th { "When" } th { "Status" } th { "Reason" } th { "From" } th { "Size" } th { "Lead" } } }
                 tbody id="rows" { @for row in &page.items { (row_of(row, now)) } }
             } }
             @if page.items.is_empty() {
-                div.empty {
-                    h2 { "Nothing here" }
-                    @if first.is_empty() { p { "Requests to the inbound URL are listed here, whatever became of them. The curl line that the first start printed makes the first one." } }
-                    @else { p { a href=(PATH) { "Show all requests" } } }
+                @if first.is_empty() {
+                    div.empty { h2 { "No request yet" } p { "Requests to the inbound URL are listed here, whatever became of them." } }
+                    (dashboard.first_lead(&visitor, PATH))
+                } @else {
+                    div.empty { h2 { "No request is like this" } p { a href=(PATH) { "Show all requests" } } }
                 }
             }
             (pager(PATH, &first, next.as_deref(), query.has("cursor")))
@@ -86,15 +104,15 @@ pub(super) async fn list(
 fn row_of(row: &InboundLogRow, now: Moment) -> Markup {
     html! {
         tr id=(row.id) {
-            td { (time(row.at, now)) }
-            td { (inbound_status(row.status)) }
-            td {
-                @if let Some(reason) = row.status.reason() { code { (reason.code()) } }
+            td data-th="When" { (time(row.at, now)) }
+            td data-th="Status" { (inbound_status(row.status)) }
+            td data-th="Reason" {
+                @if let Some(reason) = row.status.reason() { code { (reason.code()) } } @else { "–" }
                 @if let Some(finding) = &row.finding { p.finding { (finding.message) } }
             }
-            td { (row.remote_addr) }
-            td { (bytes(row.body_bytes)) }
-            td { @if let Some(lead) = row.lead_id { a href={ "/dashboard/leads/" (lead) } { "open" } } }
+            td data-th="From" { (row.remote_addr) }
+            td data-th="Size" { @if row.body_bytes == 0 { "–" } @else { (bytes(row.body_bytes)) } }
+            td data-th="Lead" { @if let Some(lead) = row.lead_id { a href={ "/dashboard/leads/" (lead) } { "open" } } @else { "–" } }
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Dashboard;
 use super::elements::{badge, bar, count, lead_state, score, time, utc};
-use crate::record::{EventRow, Lead, Scored, StoredSubmission};
+use crate::record::{EventRow, Lead, Scored, Settings, StoredSubmission};
 use crate::store::{StoreError, Submissions};
 
 /// A lead with everything that its page shows.
@@ -37,7 +37,7 @@ impl Dashboard {
 
 impl Dossier {
     /// Everything but the form that decides.
-    pub(super) fn markup(&self, now: Moment) -> Markup {
+    pub(super) fn markup(&self, now: Moment, settings: &Settings) -> Markup {
         let Lead { details, state, .. } = &self.lead;
         html! {
             header.lead {
@@ -57,7 +57,7 @@ impl Dossier {
                     " · " a href={ "/dashboard/leads/" (previous) } { "an earlier lead of this person" }
                 }
             }
-            @if let Some(scored) = &self.lead.scored { (qualification(scored)) }
+            @if let Some(scored) = &self.lead.scored { (qualification(scored, settings)) }
             @if let Some(message) = &details.message {
                 section { h3 { "Message" } p.message { (message) } }
             }
@@ -147,13 +147,13 @@ impl Dossier {
     }
 }
 
-fn qualification(scored: &Scored) -> Markup {
+fn qualification(scored: &Scored, settings: &Settings) -> Markup {
     let Qualification { score: points, confidence, summary, recommended_action, dimensions, .. } =
         &scored.qualification;
     html! {
         section.qualification {
             div.verdict {
-                (score(points.value()))
+                (score(points.value(), settings))
                 div {
                     p { b { (summary) } }
                     p.sub { "Confidence " (confidence.as_str()) " · recommended: " (recommended_action.as_str().replace('_', " ")) }

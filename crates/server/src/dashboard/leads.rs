@@ -40,6 +40,7 @@ fn filter(query: &Pairs) -> LeadFilter {
             .map(|email| email.identity().to_owned()),
         source: query.text("source").map(str::to_owned),
         text: query.text("q").map(str::to_owned),
+        oldest_first: false,
     }
 }
 
@@ -50,6 +51,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.leads(visitor.workspace_id(), &filter(&query), request).await?;
+    let settings = dashboard.settings_of(&visitor)?;
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
@@ -67,18 +69,21 @@ pub(super) async fn list(
                 label { span { "Source" } input name="source" value=(query.text("source").unwrap_or_default()); }
                 button { "Filter" }
             }
-            @if page.items.is_empty() {
-                div.empty { h2 { "No leads" } p { @if first.is_empty() { "None has arrived yet." } @else { a href=(PATH) { "Show all leads" } } } }
+            @if page.items.is_empty() && first.is_empty() {
+                div.empty { h2 { "No leads" } p { "None has arrived yet." } }
+                (dashboard.first_lead(&visitor, PATH))
+            } @else if page.items.is_empty() {
+                div.empty { h2 { "No lead is like this" } p { a href=(PATH) { "Show all leads" } } }
             } @else {
-                div.scroll { table {
+                div.scroll { table.cards {
                     thead { tr { th { "Lead" } th { "Company" } th { "Score" } th { "State" } th { "Source" } th { "Received" } } }
                     tbody { @for lead in &page.items { tr {
-                        td.who { a href={ (PATH) "/" (lead.id) } { (lead.details.name) } span { (lead.details.email.as_sent()) } }
-                        td { (lead.details.company.as_deref().unwrap_or_default()) }
-                        td { @if let Some(scored) = &lead.scored { (score(scored.qualification.score.value())) } }
-                        td { (lead_state(lead.state)) }
-                        td { (lead.details.source.as_deref().unwrap_or_default()) }
-                        td { (time(lead.received_at, now)) }
+                        td.who data-th="Lead" { a href={ (PATH) "/" (lead.id) } { (lead.details.name) } span { (lead.details.email.as_sent()) } }
+                        td data-th="Company" { (lead.details.company.as_deref().unwrap_or("–")) }
+                        td data-th="Score" { @if let Some(scored) = &lead.scored { (score(scored.qualification.score.value(), &settings)) } @else { "–" } }
+                        td data-th="State" { (lead_state(lead.state)) }
+                        td data-th="Source" { (lead.details.source.as_deref().unwrap_or("–")) }
+                        td data-th="Received" { (time(lead.received_at, now)) }
                     } } }
                 } }
             }
@@ -96,12 +101,13 @@ pub(super) async fn one(
     let lead: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
     let lead = dashboard.store.lead(visitor.workspace_id(), lead).await?.ok_or(Fault::NotFound("lead"))?;
     let title = lead.details.name.clone();
+    let settings = dashboard.settings_of(&visitor)?;
     let dossier = dashboard.dossier(lead).await?;
     let main = html! {
         main.narrow id="main" data-swap {
             p { a href=(PATH) { "All leads" } }
             h1.hidden { (title) }
-            (dossier.markup(dashboard.clock.now()))
+            (dossier.markup(dashboard.clock.now(), &settings))
             @if dossier.lead.state == LeadState::InReview {
                 p { a.button href={ "/dashboard/review?lead=" (dossier.lead.id) } { "Open in review" } }
             }
@@ -110,63 +116,69 @@ pub(super) async fn one(
     Ok(dashboard.show(&visitor, Place::Leads, &title, &main).await?)
 }
 
+/// An export on its way.
+struct Export {
+    dashboard: Arc<Dashboard>,
+    visitor: Visitor,
+    filter: LeadFilter,
+    /// What is written and not taken yet.
+    rest: Bytes,
+    /// The page that follows; absent: none does.
+    next: Option<Option<Cursor>>,
+}
+
+impl Export {
+    /// A piece is taken as a whole or the connection is cut, so it is one that a slow line takes in time.
+    const PIECE_BYTES: usize = 64 * 1024;
+
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        while self.rest.is_empty() {
+            let Some(cursor) = self.next else { return Ok(None) };
+            let request = PageRequest { cursor, limit: 100 };
+            let page = self.dashboard.store.leads(self.visitor.workspace_id(), &self.filter, request).await?;
+            self.rest = page.items.iter().map(csv_row_of).collect::<String>().into();
+            self.next = page.next_cursor.map(Some);
+        }
+        let piece = self.rest.split_to(self.rest.len().min(Self::PIECE_BYTES));
+        Ok(Some((piece, self)))
+    }
+}
+
 /// Every lead that the filter finds, newest first, written page by page: memory holds one page at a time.
 pub(super) async fn csv(
     State(dashboard): State<Arc<Dashboard>>,
     Views(visitor): Views,
     Query(query): Query,
 ) -> Response {
-    enum At {
-        Head,
-        Page(Option<Cursor>),
-        End,
-    }
     let filter = filter(&query);
-    let rows = try_unfold((At::Head, dashboard, visitor), move |(at, dashboard, visitor)| {
-        let filter = filter.clone();
-        async move {
-            let (text, next) = match at {
-                At::End => return Ok(None),
-                At::Head => (CSV_HEAD.to_owned(), At::Page(None)),
-                At::Page(cursor) => dashboard
-                    .csv_page(&visitor, &filter, cursor)
-                    .await
-                    .map(|(text, cursor)| (text, cursor.map_or(At::End, |cursor| At::Page(Some(cursor)))))?,
-            };
-            Ok::<_, StoreError>(Some((Bytes::from(text), (next, dashboard, visitor))))
-        }
-    });
-    let mut response = reply::text("text/csv; charset=utf-8", Body::from_stream(rows));
+    let export = Export { dashboard, visitor, filter, rest: csv_row(&CSV_HEAD).into(), next: Some(None) };
+    let rows = Body::from_stream(try_unfold(export, Export::next));
+    let mut response = reply::text("text/csv; charset=utf-8", rows);
     response
         .headers_mut()
         .insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"leads.csv\""));
     response
 }
 
-const CSV_HEAD: &str = "id,state,score,name,email,company,source,message,fields,received_at,decided_at\r\n";
+const CSV_HEAD: [&str; 11] = [
+    "id",
+    "state",
+    "score",
+    "name",
+    "email",
+    "company",
+    "source",
+    "message",
+    "fields",
+    "received_at",
+    "decided_at",
+];
 
-impl Dashboard {
-    async fn csv_page(
-        &self,
-        visitor: &Visitor,
-        filter: &LeadFilter,
-        cursor: Option<Cursor>,
-    ) -> Result<(String, Option<Cursor>), StoreError> {
-        let page =
-            self.store.leads(visitor.workspace_id(), filter, PageRequest { cursor, limit: 100 }).await?;
-        let mut text = String::new();
-        for lead in &page.items {
-            write_row(&mut text, lead);
-        }
-        Ok((text, page.next_cursor))
-    }
-}
-
-fn write_row(text: &mut String, lead: &Lead) {
+fn csv_row_of(lead: &Lead) -> String {
     let details = &lead.details;
     let score = lead.scored.as_ref().map(|scored| scored.qualification.score.value().to_string());
     let decided_at = lead.decision.as_ref().map(|record| record.decided_at.to_rfc3339());
-    let cells: [&str; 11] = [
+    csv_row(&[
         &lead.id.to_string(),
         lead.state.as_str(),
         score.as_deref().unwrap_or_default(),
@@ -178,49 +190,45 @@ fn write_row(text: &mut String, lead: &Lead) {
         &details.fields.to_json(),
         &lead.received_at.to_rfc3339(),
         decided_at.as_deref().unwrap_or_default(),
-    ];
-    for (index, cell) in cells.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        write_cell(text, cell);
-    }
-    text.push_str("\r\n");
+    ])
 }
 
-/// A cell of RFC 4180. What a spreadsheet would take for a formula gets an apostrophe before it.
-fn write_cell(text: &mut String, cell: &str) {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if !formula && !cell.contains(['"', ',', '\r', '\n']) {
-        text.push_str(cell);
-        return;
+/// A row of RFC 4180, every cell of it quoted. What a spreadsheet would take for a formula gets an apostrophe before it.
+fn csv_row(cells: &[&str]) -> String {
+    let mut row = String::new();
+    for cell in cells {
+        row.push_str(if row.is_empty() { "\"" } else { ",\"" });
+        if cell.starts_with(FORMULA_STARTS) {
+            row.push('\'');
+        }
+        row.push_str(&cell.replace('"', "\"\""));
+        row.push('"');
     }
-    text.push('"');
-    if formula {
-        text.push('\'');
-    }
-    text.push_str(&cell.replace('"', "\"\""));
-    text.push('"');
+    row + "\r\n"
 }
+
+/// Some programs take the full-width forms for the plain ones.
+const FORMULA_STARTS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
 #[cfg(test)]
 mod tests {
-    use super::write_cell;
+    use super::csv_row;
 
     #[track_caller]
     fn check(cell: &str, expected: &str) {
-        let mut text = String::new();
-        write_cell(&mut text, cell);
-        assert_eq!(text, expected);
+        assert_eq!(csv_row(&[cell, "x"]), format!("{expected},\"x\"\r\n"));
     }
 
     #[test]
-    fn cells_are_quoted_where_they_must_be_and_never_a_formula() {
-        check("plain", "plain");
-        check("", "");
+    fn every_cell_is_quoted_and_none_is_a_formula() {
+        check("plain", "\"plain\"");
+        check("", "\"\"");
         check("a,b", "\"a,b\"");
         check("say \"x\"\n", "\"say \"\"x\"\"\n\"");
         check("=HYPERLINK(1)", "\"'=HYPERLINK(1)\"");
-        check("@a", "\"'@a\"");
+        for start in ["=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"] {
+            check(&format!("{start}1"), &format!("\"'{start}1\""));
+        }
+        check("1-1", "\"1-1\"");
     }
 }

@@ -6,20 +6,25 @@
 
 mod access;
 mod account;
+mod agents;
 mod assets;
 mod audit;
 mod chart;
+mod delivery;
 mod destinations;
 mod elements;
 mod factor;
 mod fault;
+mod fields;
 mod forms;
 mod halfway;
 mod holds;
 mod inbound;
+mod json;
 mod lead;
 mod leads;
 mod login;
+mod once;
 mod outbound;
 mod overview;
 mod page;
@@ -29,13 +34,15 @@ mod proof;
 mod review;
 mod secrets;
 mod settings;
+mod start;
 mod throttle;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::map_response;
-use axum::routing::{MethodRouter, get, post};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,6 +56,7 @@ use crate::review::Review;
 use crate::store::Store;
 use halfway::Halfway;
 use holds::Holds;
+use once::Once;
 use presence::Presence;
 use throttle::Throttle;
 
@@ -68,6 +76,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where browsers reach the server, without a slash at the end.
     pub base_url: String,
+    /// The certificate that the server made for itself, which senders must be told to trust.
+    pub own_certificate: Option<PathBuf>,
 }
 
 /// Everything that the pages speak for.
@@ -78,9 +88,11 @@ pub struct Dashboard {
     management: Arc<Management>,
     clock: Clock,
     base_url: String,
+    own_certificate: Option<PathBuf>,
     bodies: Arc<BodyBudget>,
     early_bodies: Arc<BodyBudget>,
     holds: Arc<Holds>,
+    once: Once,
     presence: Presence,
     throttle: Throttle,
     halfway: Halfway,
@@ -103,7 +115,7 @@ impl Dashboard {
 
     /// The dashboard over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, directory, deliver, review, management, clock, base_url } = parts;
+        let Parts { store, directory, deliver, review, management, clock, base_url, own_certificate } = parts;
         let closing = CancellationToken::new();
         Arc::new(Self {
             holds: Holds::new(Arc::clone(&store), review, clock.clone(), closing.clone()),
@@ -113,8 +125,10 @@ impl Dashboard {
             management,
             clock,
             base_url,
+            own_certificate,
             bodies: BodyBudget::new(Self::FORMS_BYTES_MAX),
             early_bodies: BodyBudget::new(Self::EARLY_FORMS_BYTES_MAX),
+            once: Once::default(),
             presence: Presence::default(),
             throttle: Throttle::default(),
             halfway: Halfway::default(),
@@ -149,6 +163,7 @@ fn routes() -> Routes {
         ("/dashboard/assets/{name}", get(assets::serve)),
         ("/dashboard/overview", get(overview::page)),
         ("/dashboard/review", get(review::page)),
+        ("/dashboard/review/news", get(review::news)),
         ("/dashboard/review/decide", post(review::decide)),
         ("/dashboard/review/undo", post(review::undo)),
         ("/dashboard/review/{id}/presence", get(review::presence)),
@@ -159,8 +174,9 @@ fn routes() -> Routes {
         ("/dashboard/inbound/live", get(inbound::live)),
         ("/dashboard/outbound", get(outbound::list)),
         ("/dashboard/outbound/resend", post(outbound::resend_matching)),
-        ("/dashboard/outbound/{id}", get(outbound::one)),
-        ("/dashboard/outbound/{id}/resend", post(outbound::resend_one)),
+        ("/dashboard/outbound/{id}", get(delivery::one)),
+        ("/dashboard/outbound/{id}/resend", post(delivery::resend_one)),
+        ("/dashboard/outbound/{id}/cancel", post(delivery::cancel)),
         ("/dashboard/destinations", get(destinations::list).post(destinations::create)),
         ("/dashboard/destinations/{id}", get(destinations::one).post(destinations::change)),
         ("/dashboard/destinations/{id}/delete", post(destinations::delete)),
@@ -189,6 +205,7 @@ fn routes() -> Routes {
         ("/dashboard/account/factor/off", post(factor::switch_off)),
         ("/dashboard/account/sessions", post(account::end_session)),
         ("/dashboard/invitation/{token}", get(account::invitation).post(account::accept_invitation)),
+        ("/dashboard/{*rest}", any(fault::no_page)),
     ]
 }
 
@@ -198,7 +215,11 @@ pub fn router(dashboard: Arc<Dashboard>) -> Router {
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
-    router.layer(map_response(page::protect)).with_state(dashboard)
+    router
+        .method_not_allowed_fallback(fault::no_method)
+        .layer(from_fn_with_state(Arc::clone(&dashboard), fault::frame))
+        .layer(map_response(page::protect))
+        .with_state(dashboard)
 }
 
 #[cfg(test)]

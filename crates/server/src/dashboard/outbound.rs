@@ -1,24 +1,24 @@
-//! The outbound log: deliveries, each attempt as it went, and sending again.
+//! The outbound log: deliveries with what became of them, and sending many again.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use agentflow_events::Moment;
-use axum::extract::{Path, State};
+use agentflow_events::{LeadId, Moment};
+use axum::extract::State;
 use axum::response::Response;
+use futures_util::future::try_join_all;
 use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Operates, Views, Visitor};
-use super::elements::{badge, count, delivery_state, millis, pager, select, time, token, utc};
+use super::elements::{badge, count, delivery_state, mark, pager, select, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
-use crate::id::DeliveryId;
-use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, Destination, Exchange, Role};
-use crate::reply;
-use crate::store::{DeliveryFilter, PageRequest, ResendFilter};
+use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, Destination, Lead, Role, StateReason};
+use crate::store::{DeliveryFilter, PageRequest, ResendFilter, StoreError};
 
-const PATH: &str = "/dashboard/outbound";
+pub(super) const PATH: &str = "/dashboard/outbound";
 const STATES: [(&str, &str); 5] = [
     ("pending", "Pending"),
     ("delivered", "Delivered"),
@@ -31,6 +31,8 @@ const TYPES: [(&str, &str); 3] = [
     ("lead.rejected", "lead.rejected"),
     ("lead.review_requested", "lead.review_requested"),
 ];
+/// What the filter goes by.
+const FILTERS: [&str; 4] = ["state", "event_type", "destination", "event"];
 
 fn filter(query: &Pairs) -> DeliveryFilter {
     DeliveryFilter {
@@ -41,9 +43,56 @@ fn filter(query: &Pairs) -> DeliveryFilter {
     }
 }
 
-fn url_of<'a>(destinations: &'a [Destination], delivery: &Delivery) -> &'a str {
+/// The filter of a form. What a list passes over would make a change go further than it was meant to.
+fn strict_filter(form: &Pairs) -> Result<DeliveryFilter, Fault> {
+    let filter = filter(form);
+    let known = [
+        filter.state.is_some(),
+        filter.event_type.is_some(),
+        filter.destination.is_some(),
+        filter.event.is_some(),
+    ];
+    for (name, known) in FILTERS.into_iter().zip(known) {
+        if let (Some(value), false) = (form.text(name), known) {
+            let name = name.replace('_', " ");
+            return Err(Fault::Unusable(format!("Nothing was sent: there is no {name} \"{value}\".")));
+        }
+    }
+    Ok(filter)
+}
+
+fn filter_fields(pairs: &Pairs) -> Markup {
+    html! {
+        @for name in FILTERS {
+            @if let Some(value) = pairs.text(name) { input type="hidden" name=(name) value=(value); }
+        }
+    }
+}
+
+pub(super) fn url_of<'a>(destinations: &'a [Destination], delivery: &Delivery) -> &'a str {
     let found = destinations.iter().find(|destination| destination.id == delivery.destination_id);
     found.map_or("a deleted destination", |destination| &destination.url)
+}
+
+/// Why a delivery ended without having been delivered or given up.
+pub(super) fn state_reason(reason: StateReason) -> &'static str {
+    match reason {
+        StateReason::LeadDecided => "its lead was decided meanwhile",
+        StateReason::CancelledByOperator => "an operator cancelled it",
+        StateReason::DestinationDeleted => "its destination was deleted",
+    }
+}
+
+/// How the last attempt went.
+fn result(attempt: &Attempt) -> Markup {
+    let tone = if attempt.error.is_none() { "good" } else { "bad" };
+    html! {
+        @match (attempt.status, &attempt.error) {
+            (Some(status), _) => (badge(tone, &status.to_string())),
+            (None, Some(error)) => span.error title=(error) { (error.split(':').next().unwrap_or_default()) },
+            (None, None) => {},
+        }
+    }
 }
 
 pub(super) async fn list(
@@ -54,6 +103,7 @@ pub(super) async fn list(
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.deliveries(visitor.workspace_id(), &filter(&query), request).await?;
     let destinations = dashboard.store.destinations(visitor.workspace_id()).await?;
+    let leads = dashboard.leads_of(&visitor, &page.items).await?;
     let named: Vec<(String, &str)> =
         destinations.iter().map(|to| (to.id.to_string(), to.url.as_str())).collect();
     let named: Vec<(&str, &str)> = named.iter().map(|(id, url)| (id.as_str(), *url)).collect();
@@ -72,27 +122,19 @@ pub(super) async fn list(
             }
             @if page.items.is_empty() {
                 div.empty { h2 { "No deliveries" } p {
-                    @if first.is_empty() { "Events that leave for your destinations are listed here with every attempt." }
-                    @else { a href=(PATH) { "Show all deliveries" } }
+                    @if !first.is_empty() { a href=(PATH) { "Show all deliveries" } }
+                    @else if destinations.is_empty() { "Events leave for destinations, and there is none yet. " a href="/dashboard/destinations" { "Add a destination" } }
+                    @else { "Events that leave for your destinations are listed here with every attempt." }
                 } }
             } @else {
-                div.scroll { table {
-                    thead { tr { th { "Event" } th { "Destination" } th { "State" } th { "Next try" } th { "Made" } } }
-                    tbody { @for delivery in &page.items { tr {
-                        td { a href={ (PATH) "/" (delivery.id) } { code { (delivery.event_type.as_str()) } } }
-                        td.url { (url_of(&destinations, delivery)) }
-                        td { (delivery_state(delivery.state)) }
-                        td { @if let Some(at) = delivery.next_attempt_at { (time(at, now)) } }
-                        td { (time(delivery.created_at, now)) }
-                    } } }
+                div.scroll { table.cards {
+                    thead { tr { th { "Lead" } th { "Event" } th { "Destination" } th { "State" } th.number { "Attempts" } th { "Last result" } th { "Next try" } th { "Made" } } }
+                    tbody { @for delivery in &page.items { (row(delivery, leads.get(&delivery.lead_id), url_of(&destinations, delivery), now)) } }
                 } }
-                @if visitor.may(Role::Operator) && filter(&query).event.is_none() {
-                    form.bulk method="post" action={ (PATH) "/resend" } {
-                        (token(&visitor))
-                        @for name in ["state", "event_type", "destination"] {
-                            @if let Some(value) = query.text(name) { input type="hidden" name=(name) value=(value); }
-                        }
-                        button { "Send all of these again…" }
+                @if visitor.may(Role::Operator) {
+                    form.resend method="post" action={ (PATH) "/resend" } {
+                        (token(&visitor)) (filter_fields(&query))
+                        button { @if filter(&query).state.is_some() { "Send all of these again…" } @else { "Send the dead letters among these again…" } }
                     }
                 }
             }
@@ -102,112 +144,23 @@ pub(super) async fn list(
     Ok(dashboard.show(&visitor, Place::Outbound, "Outbound logs", &main).await?)
 }
 
-pub(super) async fn one(
-    State(dashboard): State<Arc<Dashboard>>,
-    Views(visitor): Views,
-    Path(delivery): Path<String>,
-) -> Result<Response, Fault> {
-    let delivery = dashboard.find_delivery(&visitor, &delivery).await?;
-    let destinations = dashboard.store.destinations(visitor.workspace_id()).await?;
-    let event = dashboard.store.event(visitor.workspace_id(), delivery.event_id).await?;
-    let now = dashboard.clock.now();
-    let url = url_of(&destinations, &delivery);
-    let body =
-        event.as_ref().map(|event| String::from_utf8_lossy(&event.body).into_owned()).unwrap_or_default();
-    let main = html! {
-        main.narrow id="main" data-swap {
-            p { a href=(PATH) { "All deliveries" } }
-            header.top {
-                h1 { code { (delivery.event_type.as_str()) } }
-                (delivery_state(delivery.state))
-            }
-            dl.fields {
-                dt { "To" } dd.url { (url) }
-                dt { "Lead" } dd { a href={ "/dashboard/leads/" (delivery.lead_id) } { (delivery.lead_id) } }
-                dt { "Event" } dd { code { (delivery.event_id) } }
-                dt { "Made" } dd { (time(delivery.created_at, now)) }
-                @if let Some(at) = delivery.next_attempt_at { dt { "Next try" } dd { (time(at, now)) } }
-            }
-            @if visitor.may(Role::Operator) {
-                form method="post" action={ (PATH) "/" (delivery.id) "/resend" } { (token(&visitor)) button { "Send again" } }
-            }
-            section { h2 { "Attempts" }
-                @if delivery.attempts.is_empty() { p.hint { "None has finished yet." } }
-                ol.timeline { @for attempt in delivery.attempts.iter().rev() {
-                    @let head = event.as_ref().and_then(|event| dashboard.deliver.request_head(attempt, event));
-                    (attempt_of(attempt, head.as_deref(), now))
-                } }
-            }
-            section { h2 { "What is sent" }
-                p.hint { "The same bytes on every attempt. Timestamp and signature are made anew for each; the secret is not shown." }
-                pre tabindex="0" { (body) }
-                details { summary { "As curl" } pre.copy tabindex="0" { (as_curl(url, &body)) } }
-            }
-        }
-    };
-    Ok(dashboard.show(&visitor, Place::Outbound, delivery.event_type.as_str(), &main).await?)
-}
-
-/// One attempt as it went; `request_head` is what was sent before the body.
-pub(super) fn attempt_of(attempt: &Attempt, request_head: Option<&str>, now: Moment) -> Markup {
-    let Exchange { remote, reused, timings, response_headers, .. } = &attempt.exchange;
-    let parts = [
-        ("name", timings.resolve_ms),
-        ("connection", timings.connect_ms),
-        ("TLS", timings.tls_ms),
-        ("first byte", timings.first_byte_ms),
-    ];
+fn row(delivery: &Delivery, lead: Option<&Lead>, url: &str, now: Moment) -> Markup {
+    let last = delivery.attempts.last();
     html! {
-        li.bad[attempt.error.is_some()] {
-            header {
-                b { "Attempt " (attempt.number) }
-                @match attempt.status {
-                    Some(status) => (badge(if attempt.error.is_none() { "good" } else { "bad" }, &status.to_string())),
-                    None => (badge("bad", "no response")),
-                }
-                span.sub { (millis(attempt.duration_ms)) " · " (time(attempt.at, now)) " · " (utc(attempt.at)) }
+        tr {
+            td.who data-th="Lead" {
+                a href={ (PATH) "/" (delivery.id) } { @match lead { Some(lead) => (lead.details.name), None => "a deleted lead" } }
+                @if let Some(lead) = lead { span { (lead.details.email.as_sent()) } }
             }
-            @if let Some(error) = &attempt.error { p.error { (error) } }
-            p.hint {
-                @if let Some(remote) = remote { (remote) @if *reused { ", on a kept connection" } }
-                @for (name, took) in parts { @if let Some(took) = took { " · " (name) " " (millis(took)) } }
-            }
-            @if let Some(head) = request_head { details { summary { "Request" } pre tabindex="0" { (head) } } }
-            @if response_headers.is_some() || attempt.response_head.as_ref().is_some_and(|head| !head.is_empty()) {
-                details { summary { "Response" }
-                    pre tabindex="0" { (response_headers.as_deref().unwrap_or_default()) "\n" (attempt.response_head.as_deref().unwrap_or_default()) }
-                }
-            }
+            td data-th="Event" { code { (delivery.event_type.as_str()) } }
+            td.url data-th="Destination" { (url) }
+            td data-th="State" { (delivery_state(delivery.state)) }
+            td.number data-th="Attempts" { (last.map_or(0, |last| last.number)) }
+            td data-th="Last result" { @if let Some(last) = last { (result(last)) } @else { "–" } }
+            td data-th="Next try" { @if let Some(at) = delivery.next_attempt_at { (time(at, now)) } @else { "–" } }
+            td data-th="Made" { (time(delivery.created_at, now)) }
         }
     }
-}
-
-/// A line that sends the same body, signed with a secret from the environment.
-fn as_curl(url: &str, body: &str) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-    format!(
-        "T=$(date +%s); B={}\nS=$(printf '%s.%s' \"$T\" \"$B\" | openssl dgst -sha256 -hmac \"$AGENTFLOW_OUTBOUND_SECRET\" -r | cut -d' ' -f1)\n\
-         curl {} -H 'content-type: application/json' \\\n  -H \"x-agentflow-timestamp: $T\" -H \"x-agentflow-signature: sha256=$S\" --data-raw \"$B\"",
-        quoted(body),
-        quoted(url)
-    )
-}
-
-pub(super) async fn resend_one(
-    State(dashboard): State<Arc<Dashboard>>,
-    Operates(visitor): Operates,
-    Path(delivery): Path<String>,
-    Form(_): Form,
-) -> Result<Response, Fault> {
-    let delivery = dashboard.find_delivery(&visitor, &delivery).await?;
-    if dashboard
-        .resend(&visitor, ResendFilter::One(delivery.id), "delivery.resend", &delivery.id.to_string())
-        .await?
-        == 0
-    {
-        return Err(Fault::Unusable("The destination was deleted; there is nowhere to send it.".to_owned()));
-    }
-    Ok(reply::see_other(&format!("{PATH}/{}", delivery.id)))
 }
 
 /// Asks with a count first; sends when that was confirmed.
@@ -216,27 +169,31 @@ pub(super) async fn resend_matching(
     Operates(visitor): Operates,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let matching = || ResendFilter::Matching(filter(&form));
+    let filter = strict_filter(&form)?;
     let query = form.query(&["token", "confirmed"], &[]);
-    let back = format!("{PATH}{}", super::elements::mark(&query));
+    let back = format!("{PATH}{}", mark(&query));
+    let events = |found: u64| count(usize::try_from(found).unwrap_or(usize::MAX), "event");
     if form.has("confirmed") {
-        dashboard.resend(&visitor, matching(), "deliveries.resend", "").await?;
-        return Ok(reply::see_other(&back));
+        let sent =
+            dashboard.resend(&visitor, ResendFilter::Matching(filter), "deliveries.resend", "").await?;
+        let done = format!("{} on the way again. Each delivery shows how it goes.", events(sent));
+        return Ok(dashboard.done(&visitor, &back, done));
     }
-    let found =
-        dashboard.store.resend(visitor.workspace_id(), matching(), dashboard.clock.now(), None).await?;
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let dead_alone = filter.state.is_none();
+    let matching = ResendFilter::Matching(filter);
+    let found = dashboard.store.resend(visitor.workspace_id(), matching, dashboard.clock.now(), None).await?;
     let main = html! {
         main.narrow id="main" data-swap {
             h1 { "Send again" }
-            p { "This sends " b { (count(found, "event")) } " again, also those that were delivered before. Receivers tell a repetition by the lead's id and the event's type." }
+            p {
+                "This sends " b { (events(found)) } " again"
+                @if dead_alone { ": the dead letters. " } @else { ", also those that were delivered before. " }
+                "Receivers tell a repetition by the lead's id and the event's type."
+            }
             form method="post" action={ (PATH) "/resend" } {
-                (token(&visitor))
-                @for name in ["state", "event_type", "destination"] {
-                    @if let Some(value) = form.text(name) { input type="hidden" name=(name) value=(value); }
-                }
+                (token(&visitor)) (filter_fields(&form))
                 div.buttons {
-                    button.primary name="confirmed" value="yes" disabled[found == 0] { "Send " (count(found, "event")) " again" }
+                    button.primary name="confirmed" value="yes" disabled[found == 0] { "Send " (events(found)) " again" }
                     a.button href=(back) { "Do not" }
                 }
             }
@@ -246,12 +203,18 @@ pub(super) async fn resend_matching(
 }
 
 impl Dashboard {
-    async fn find_delivery(&self, visitor: &Visitor, text: &str) -> Result<Delivery, Fault> {
-        let id: DeliveryId = text.parse().map_err(|_| Fault::NotFound("delivery"))?;
-        self.store.delivery(visitor.workspace_id(), id).await?.ok_or(Fault::NotFound("delivery"))
+    /// The leads of these deliveries.
+    async fn leads_of(
+        &self,
+        visitor: &Visitor,
+        deliveries: &[Delivery],
+    ) -> Result<HashMap<LeadId, Lead>, StoreError> {
+        let ids: BTreeSet<LeadId> = deliveries.iter().map(|delivery| delivery.lead_id).collect();
+        let found = ids.into_iter().map(|id| self.store.lead(visitor.workspace_id(), id));
+        Ok(try_join_all(found).await?.into_iter().flatten().map(|lead| (lead.id, lead)).collect())
     }
 
-    async fn resend(
+    pub(super) async fn resend(
         &self,
         visitor: &Visitor,
         filter: ResendFilter,

@@ -48,14 +48,14 @@ pub(super) async fn page(
             (tiles(&overview, waiting, span, now))
             (troubles(&destinations, now))
             section.card { h2 { "Leads and decisions" }
-                (chart::bars("Leads and decisions", &labels, &[
+                (chart::bars("Leads and decisions", "No lead has arrived in this time, and none was decided.", &labels, &[
                     Series { name: "Arrived", tone: "a", values: each(&overview, |step| step.leads) },
                     Series { name: "Approved", tone: "b", values: each(&overview, |step| step.approved) },
                     Series { name: "Rejected", tone: "c", values: each(&overview, |step| step.rejected) },
                 ]))
             }
             section.card { h2 { "Deliveries, by when their event was made" }
-                (chart::bars("Deliveries", &labels, &[
+                (chart::bars("Deliveries", "Nothing was delivered in this time, and nothing has become a dead letter.", &labels, &[
                     Series { name: "Delivered", tone: "b", values: each(&overview, |step| step.delivered) },
                     Series { name: "Dead letters", tone: "c", values: each(&overview, |step| step.dead) },
                 ]))
@@ -97,7 +97,7 @@ fn tiles(overview: &Overview, waiting: u32, span: &str, now: Moment) -> Markup {
     let none = || "–".to_owned();
     html! {
         div.tiles {
-            a.tile href="/dashboard/review" { b { (waiting) } span { "wait for a decision" } }
+            a.tile href="/dashboard/review" { b.wait[waiting > 0] { (waiting) } span { "wait for a decision" } }
             div.tile { b { (sum(|step| step.leads)) } span { "leads in " (span) } }
             div.tile { b { (sum(|step| step.approved)) } span { "approved" } }
             div.tile { b { (sum(|step| step.rejected)) } span { "rejected" } }
@@ -107,7 +107,8 @@ fn tiles(overview: &Overview, waiting: u32, span: &str, now: Moment) -> Markup {
                 b { (overview.pending) }
                 span { "deliveries wait" @if let Some(at) = overview.oldest_pending_at { ", the oldest for " (rough(now.since(at))) } }
             }
-            a.tile href="/dashboard/outbound?state=dead" { b { (sum(|step| step.dead)) } span { "dead letters in " (span) } }
+            @let dead = sum(|step| step.dead);
+            a.tile href="/dashboard/outbound?state=dead" { b.bad[dead > 0] { (dead) } span { "dead letters in " (span) } }
         }
     }
 }

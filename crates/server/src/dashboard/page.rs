@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::access::Visitor;
 use super::{Dashboard, assets, elements};
+use crate::reason::Reason;
 use crate::record::{LeadState, Role};
 use crate::reply;
 use crate::review::Verdict;
@@ -48,6 +49,16 @@ pub(super) enum Place {
     Audit,
     /// Reached by the operator's own name.
     Account,
+    /// No place: there is nothing there.
+    Nowhere,
+}
+
+impl Place {
+    /// The place that a path belongs to.
+    pub(super) fn of(path: &str) -> Self {
+        let found = PLACES.iter().find(|(_, prefix, ..)| path.starts_with(prefix));
+        found.map_or(Place::Nowhere, |(place, ..)| *place)
+    }
 }
 
 const PLACES: [(Place, &str, &str, Role); 8] = [
@@ -73,6 +84,28 @@ impl Dashboard {
         title: &str,
         main: &Markup,
     ) -> Result<Response, StoreError> {
+        Ok(reply::html(self.framed(visitor, place, title, main).await?))
+    }
+
+    /// The same for a form that cannot be used as it was sent.
+    pub(super) async fn show_refused(
+        &self,
+        visitor: &Visitor,
+        place: Place,
+        title: &str,
+        main: &Markup,
+    ) -> Result<Response, StoreError> {
+        Ok(reply::html_problem(Some(Reason::BadRequest), self.framed(visitor, place, title, main).await?))
+    }
+
+    /// A page's whole text.
+    pub(super) async fn framed(
+        &self,
+        visitor: &Visitor,
+        place: Place,
+        title: &str,
+        main: &Markup,
+    ) -> Result<String, StoreError> {
         let waiting =
             self.store.count_leads(visitor.workspace_id(), LeadState::InReview, Self::COUNTED).await?;
         let body = html! {
@@ -99,7 +132,7 @@ impl Dashboard {
             (main)
             (self.notices(visitor))
         };
-        Ok(reply::html(document(title, &body)))
+        Ok(document(title, &body))
     }
 
     /// Decisions that can be taken back, and those that were not taken.
@@ -108,6 +141,7 @@ impl Dashboard {
         let untold = if visitor.reads { self.holds.tell(visitor.id()) } else { Vec::new() };
         html! {
             div.notices id="notices" role="status" {
+                (self.told_lines(visitor))
                 @for untold in &untold {
                     p.notice.bad { a href={ "/dashboard/leads/" (untold.lead_id) } { (untold.name) } " was not decided: " (untold.why) "." }
                 }

@@ -10,14 +10,14 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Administers, Visitor};
-use super::elements::{badge, time, token, utc};
+use super::elements::{badge, must_be_sure, risky, time, token, utc};
 use super::fault::Fault;
+use super::fields::{Draft, Field};
 use super::forms::{Form, Pairs};
-use super::settings::{Tab, once};
-use crate::accounts::{Credential, Invited};
+use super::settings::Tab;
+use crate::accounts::{AccountError, Credential, Invited};
 use crate::id::TokenId;
 use crate::record::Role;
-use crate::reply;
 
 pub(super) const OPERATORS: &str = "/dashboard/settings/operators";
 const TOKENS: &str = "/dashboard/settings/tokens";
@@ -26,6 +26,14 @@ const ROLES: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
 fn role_select(chosen: Role) -> Markup {
     html! {
         select name="role" aria-label="Role" { @for role in ROLES { option value=(role.as_str()) selected[role == chosen] { (role.as_str()) } } }
+    }
+}
+
+fn with_article(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "a viewer",
+        Role::Operator => "an operator",
+        Role::Admin => "an admin",
     }
 }
 
@@ -38,15 +46,14 @@ pub(super) async fn operators(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
 ) -> Result<Response, Fault> {
-    dashboard.show_operators(&visitor, &html! {}).await
+    dashboard.show_operators(&visitor, &Draft::default()).await
 }
 
 impl Dashboard {
-    async fn show_operators(&self, visitor: &Visitor, news: &Markup) -> Result<Response, Fault> {
+    async fn show_operators(&self, visitor: &Visitor, draft: &Draft) -> Result<Response, Fault> {
         let people = self.management.accounts.operators(visitor.workspace_id()).await?;
         let now = self.clock.now();
         let body = html! {
-            (news)
             div.scroll { table {
                 thead { tr { th { "Email" } th { "Role" } th { "Since" } th { "Sign-in" } th { span.hidden { "Actions" } } } }
                 tbody { @for person in &people { tr {
@@ -63,38 +70,31 @@ impl Dashboard {
                     td { div.buttons {
                         form method="post" action={ (OPERATORS) "/" (person.id) "/invite" } { (token(visitor)) button { "New invitation" } }
                         @if person.has_second_factor && person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/factor" } { (token(visitor)) button { "Reset second factor" } } }
-                        @if person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/delete" } { (token(visitor)) button.bad { "Delete" } } }
+                        @if person.id != visitor.id() { (risky(visitor, &format!("{OPERATORS}/{}/delete", person.id), "Delete", "Signed out everywhere at once; the tokens of this person are refused.")) }
                     } }
                 } } }
             } }
             section { h2 { "Invite somebody" }
                 form.stack method="post" action=(OPERATORS) {
                     (token(visitor))
-                    label { span { "Email" } input type="email" name="email" required; }
-                    label { span { "Role" } (role_select(Role::Operator)) }
+                    (draft.field(&Field { kind: "email", ..Field::text("email", "Email", "") }))
+                    label { span { "Role" } (role_select(Role::from_name(&draft.value("role", "operator")).unwrap_or(Role::Operator))) }
                     p.hint { "Viewers read. Operators read and decide. Admins may do everything, and see secrets." }
                     div { button.primary { "Make an invitation" } }
                 }
             }
         };
-        self.show_settings(visitor, Tab::Operators, &body).await
+        self.show_settings(visitor, Tab::Operators, &body, draft.is_right()).await
     }
 
-    async fn show_invitation(
-        &self,
-        visitor: &Visitor,
-        email: &str,
-        invited: &Invited,
-    ) -> Result<Response, Fault> {
+    fn tell_invitation(&self, visitor: &Visitor, email: &str, invited: &Invited) -> Response {
         let link = format!("{}/dashboard/invitation/{}", self.base_url, invited.text.as_str());
-        let news = once(
-            &format!(
-                "The invitation for {email}. Hand it over on a channel that you trust; it works once, until {}.",
-                utc(invited.expires_at)
-            ),
-            &link,
+        let title = format!(
+            "The invitation for {email}. Hand it over on a channel that you trust; it works once, until {}.",
+            utc(invited.expires_at)
         );
-        self.show_operators(visitor, &news).await
+        self.tell_value(visitor, title, &link);
+        self.done(visitor, OPERATORS, format!("An invitation for {email} is made."))
     }
 }
 
@@ -103,23 +103,29 @@ pub(super) async fn invite(
     Administers(visitor): Administers,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let email = form.text("email").and_then(|text| Email::parse(text).ok());
-    let email =
-        email.ok_or_else(|| Fault::Unusable("This is no email address.".to_owned()))?.identity().to_owned();
     let role = read_role(&form)?;
+    let email = form.text("email").and_then(|text| Email::parse(text).ok());
+    let mut draft = Draft::of(form.clone());
+    let Some(email) = email.map(|email| email.identity().to_owned()) else {
+        draft.refuse("email", "This is no email address.");
+        return dashboard.show_operators(&visitor, &draft).await;
+    };
     let what = format!("To invite {email} as an admin.");
     if role == Role::Admin
         && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
     {
         return Ok(asks);
     }
-    let (_, invited) = dashboard
-        .management
-        .accounts
-        .create_operator(visitor.actor(), email.clone(), role, Credential::Invitation)
-        .await?;
+    let accounts = &dashboard.management.accounts;
+    let created =
+        accounts.create_operator(visitor.actor(), email.clone(), role, Credential::Invitation).await;
+    if let Err(taken @ AccountError::EmailTaken) = &created {
+        draft.refuse("email", format!("Sorry: {taken}."));
+        return dashboard.show_operators(&visitor, &draft).await;
+    }
+    let (_, invited) = created?;
     let invited = invited.ok_or(Fault::Internal)?;
-    dashboard.show_invitation(&visitor, &email, &invited).await
+    Ok(dashboard.tell_invitation(&visitor, &email, &invited))
 }
 
 pub(super) fn operator_id(text: &str) -> Result<OperatorId, Fault> {
@@ -138,12 +144,12 @@ pub(super) async fn change_role(
     {
         return Ok(asks);
     }
-    dashboard
+    let person = dashboard
         .management
         .accounts
         .change_operator(visitor.actor(), operator_id(&operator)?, None, Some(role), None)
         .await?;
-    Ok(reply::see_other(OPERATORS))
+    Ok(dashboard.done(&visitor, OPERATORS, format!("{} is {} now.", person.email, with_article(role))))
 }
 
 pub(super) async fn invite_again(
@@ -162,33 +168,33 @@ pub(super) async fn invite_again(
         return Ok(asks);
     }
     let invited = dashboard.management.accounts.invite(visitor.actor(), id).await?;
-    dashboard.show_invitation(&visitor, &person.email, &invited).await
+    Ok(dashboard.tell_invitation(&visitor, &person.email, &invited))
 }
 
 pub(super) async fn delete_operator(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
     Path(operator): Path<String>,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
+    must_be_sure(&form)?;
     let id = operator_id(&operator)?;
     dashboard.management.accounts.delete_operator(visitor.actor(), id).await?;
-    Ok(reply::see_other(OPERATORS))
+    Ok(dashboard.done(&visitor, OPERATORS, "The account is deleted."))
 }
 
 pub(super) async fn tokens(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
 ) -> Result<Response, Fault> {
-    dashboard.show_tokens(&visitor, &html! {}).await
+    dashboard.show_tokens(&visitor, &Draft::default()).await
 }
 
 impl Dashboard {
-    async fn show_tokens(&self, visitor: &Visitor, news: &Markup) -> Result<Response, Fault> {
+    async fn show_tokens(&self, visitor: &Visitor, draft: &Draft) -> Result<Response, Fault> {
         let tokens = self.management.accounts.tokens(visitor.workspace_id()).await?;
         let now = self.clock.now();
         let body = html! {
-            (news)
             div.scroll { table {
                 thead { tr { th { "Name" } th { "Role" } th { "Made" } th { "Last used" } th { span.hidden { "Actions" } } } }
                 tbody { @for one in &tokens { tr {
@@ -196,19 +202,19 @@ impl Dashboard {
                     td { (one.role.as_str()) }
                     td { (time(one.created_at, now)) }
                     td { @match one.last_used_at { Some(at) => (time(at, now)), None => "never" } }
-                    td { form method="post" action={ (TOKENS) "/" (one.id) "/delete" } { (token(visitor)) button.bad { "Revoke" } } }
+                    td { (risky(visitor, &format!("{TOKENS}/{}/delete", one.id), "Revoke", "What uses it is refused from then on.")) }
                 } } }
             } }
             section { h2 { "Make a token" }
                 form.stack method="post" action=(TOKENS) {
                     (token(visitor))
-                    label { span { "What it is for" } input name="name" required maxlength="100" placeholder="CRM import"; }
-                    label { span { "Role" } (role_select(Role::Viewer)) }
+                    (draft.field(&Field { placeholder: Some("CRM import"), ..Field::text("name", "What it is for", "") }))
+                    label { span { "Role" } (role_select(Role::from_name(&draft.value("role", "viewer")).unwrap_or(Role::Viewer))) }
                     div { button.primary { "Make it" } }
                 }
             }
         };
-        self.show_settings(visitor, Tab::Tokens, &body).await
+        self.show_settings(visitor, Tab::Tokens, &body, draft.is_right()).await
     }
 }
 
@@ -217,26 +223,29 @@ pub(super) async fn create_token(
     Administers(visitor): Administers,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let name = form.text("name").filter(|name| name.chars().count() <= 100);
-    let name =
-        name.ok_or_else(|| Fault::Unusable("A token has a name of 1 to 100 characters.".to_owned()))?;
     let role = read_role(&form)?;
+    let name = form.text("name").filter(|name| name.chars().count() <= 100).map(str::to_owned);
+    let mut draft = Draft::of(form.clone());
+    let Some(name) = name else {
+        draft.refuse("name", "A token has a name of 1 to 100 characters.");
+        return dashboard.show_tokens(&visitor, &draft).await;
+    };
     if let Some(asks) = dashboard.asks_password(&visitor, &form, "To make an API token.").await? {
         return Ok(asks);
     }
-    let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.to_owned(), role).await?;
-    dashboard
-        .show_tokens(&visitor, &once("The new API token. Copy it now: it is not shown again.", &fresh.text))
-        .await
+    let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.clone(), role).await?;
+    dashboard.tell_value(&visitor, "The new API token. Copy it now: it is not shown again.", &fresh.text);
+    Ok(dashboard.done(&visitor, TOKENS, format!("The token for {name} is made.")))
 }
 
 pub(super) async fn delete_token(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
     Path(id): Path<String>,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
+    must_be_sure(&form)?;
     let id: TokenId = id.parse().map_err(|_| Fault::NotFound("token"))?;
     dashboard.management.accounts.delete_token(visitor.actor(), id).await?;
-    Ok(reply::see_other(TOKENS))
+    Ok(dashboard.done(&visitor, TOKENS, "The token is revoked."))
 }

@@ -5,23 +5,41 @@ use std::sync::Arc;
 use agentflow_events::LeadId;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use http::HeaderMap;
+use http::header::REFERER;
 use maud::{Markup, html};
 
 use super::access::{Operates, Views, Visitor, Watches};
-use super::elements::{count, mark, pager, score, time, token};
+use super::elements::{age, count, mark, score, token, walk};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::lead::Dossier;
 use super::page::Place;
 use super::{Dashboard, lead};
-use crate::record::{Lead, LeadState, Role};
+use crate::record::{Lead, LeadState, Role, Settings};
 use crate::reply;
 use crate::review::{Judgement, Verdict};
-use crate::store::{LeadFilter, Page, PageRequest};
+use crate::store::{LeadFilter, Page, PageRequest, StoreError};
 
 const PATH: &str = "/dashboard/review";
 const PAGE_ROWS: usize = 50;
 const NOTE_CHARS_MAX: usize = 2_000;
+/// What a form sends along so that the operator stays at the same place of the same list.
+const KEPT: [&str; 3] = ["q", "order", "cursor"];
+
+/// Leads in review: whoever waits longest comes first, unless the query says otherwise.
+fn filter(query: &Pairs) -> LeadFilter {
+    LeadFilter {
+        state: Some(LeadState::InReview),
+        text: query.text("q").map(str::to_owned),
+        oldest_first: !newest_first(query),
+        ..LeadFilter::default()
+    }
+}
+
+fn newest_first(query: &Pairs) -> bool {
+    query.text("order") == Some("newest")
+}
 /// Leads decided with one click.
 const PICKED_MAX: usize = 100;
 
@@ -30,13 +48,10 @@ pub(super) async fn page(
     Views(visitor): Views,
     Query(query): Query,
 ) -> Result<Response, Fault> {
-    let filter = LeadFilter {
-        state: Some(LeadState::InReview),
-        text: query.text("q").map(str::to_owned),
-        ..LeadFilter::default()
-    };
     let request = PageRequest { cursor: query.parsed("cursor"), limit: PAGE_ROWS };
-    let mut page = dashboard.store.leads(visitor.workspace_id(), &filter, request).await?;
+    // Before the list, so that no lead falls between the two.
+    let newest = dashboard.newest_in_review(&visitor, &query).await?;
+    let mut page = dashboard.store.leads(visitor.workspace_id(), &filter(&query), request).await?;
     page.items.retain(|lead| !dashboard.holds.is_held(lead.id));
 
     let asked: Option<LeadId> = query.parsed("lead");
@@ -47,6 +62,7 @@ pub(super) async fn page(
         },
         None => page.items.first().cloned(),
     };
+    let settings = dashboard.settings_of(&visitor)?;
     let detail = match chosen {
         Some(chosen) => {
             let next = next_after(&page.items, chosen.id);
@@ -55,7 +71,7 @@ pub(super) async fn page(
             let others = dashboard.look(&visitor, dossier.lead.id);
             html! {
                 (others_here(dossier.lead.id, &others))
-                (dossier.markup(dashboard.clock.now()))
+                (dossier.markup(dashboard.clock.now(), &settings))
                 @if held {
                     p.notice { "A decision on this lead is being made; it can be taken back below for a moment." }
                 } @else if dossier.lead.state == LeadState::InReview && visitor.may(Role::Operator) {
@@ -63,12 +79,12 @@ pub(super) async fn page(
                 }
             }
         }
-        None => empty(&dashboard, &query),
+        None => empty(&dashboard, &visitor, &query),
     };
     let chosen = asked.or_else(|| page.items.first().map(|lead| lead.id));
     let main = html! {
         main.split id="main" data-swap data-opened[asked.is_some()] {
-            (queue(&dashboard, &visitor, &page, chosen, &query))
+            (queue(&dashboard, &visitor, &page, &settings, (chosen, newest), &query))
             article.detail id="detail" aria-label="The lead" {
                 a.back href={ (PATH) (mark(&query.query(&["lead"], &[]))) } { "Back to the list" }
                 (detail)
@@ -82,27 +98,29 @@ fn queue(
     dashboard: &Dashboard,
     visitor: &Visitor,
     page: &Page<Lead>,
-    chosen: Option<LeadId>,
+    settings: &Settings,
+    (chosen, newest): (Option<LeadId>, Option<LeadId>),
     query: &Pairs,
 ) -> Markup {
     let now = dashboard.clock.now();
     let next =
         page.next_cursor.map(|cursor| query.query(&["cursor", "lead"], &[("cursor", &cursor.to_string())]));
+    let begin = query.query(&["cursor", "lead"], &[]);
+    let by_age = query.query(&["cursor", "lead", "order"], &[]);
+    let by_news = query.query(&["cursor", "lead", "order"], &[("order", "newest")]);
     html! {
         section.queue aria-label="Leads in review" {
             header { h1 { "Review" } button.quiet.keys type="button" data-key="?" { "Keys" kbd { "?" } } }
             form.search role="search" method="get" action=(PATH) {
                 input type="search" name="q" aria-label="Search the queue" placeholder="Search" data-key="/" value=(query.text("q").unwrap_or_default());
+                @if newest_first(query) { input type="hidden" name="order" value="newest"; }
                 button { "Search" }
             }
-            @if !page.items.is_empty() && visitor.may(Role::Operator) {
-                form.bulk id="bulk" method="post" action={ (PATH) "/decide" } {
-                    (token(visitor)) (kept(query))
-                    span { "Ticked leads:" }
-                    button name="outcome" value="approved" { "Approve" }
-                    button name="outcome" value="rejected" { "Reject" }
-                }
+            nav.orders aria-label="Order" {
+                a href={ (PATH) (mark(&by_age)) } aria-current=[(!newest_first(query)).then_some("true")] { "Oldest first" }
+                a href={ (PATH) (mark(&by_news)) } aria-current=[newest_first(query).then_some("true")] { "Newest first" }
             }
+            (news_line(query, newest, 0))
             ol.rows {
                 @for lead in &page.items {
                     li {
@@ -111,22 +129,31 @@ fn queue(
                         }
                         a href={ (PATH) "?" (query.query(&["lead"], &[("lead", &lead.id.to_string())])) }
                             aria-current=[(Some(lead.id) == chosen).then_some("true")] {
-                            @if let Some(scored) = &lead.scored { (score(scored.qualification.score.value())) }
+                            @if let Some(scored) = &lead.scored { (score(scored.qualification.score.value(), settings)) }
                             span.who { b { (lead.details.name) } span { (lead.details.company.as_deref().unwrap_or(lead.details.email.as_sent())) } }
-                            (time(lead.received_at, now))
+                            (age(lead.received_at, now))
                         }
                     }
                 }
             }
-            (pager(PATH, &query.query(&["cursor", "lead"], &[]), next.as_deref(), query.has("cursor")))
+            @let words = if newest_first(query) { ("Newest", "Older") } else { ("Oldest", "Newer") };
+            (walk(PATH, &begin, next.as_deref(), query.has("cursor"), words))
+            @if !page.items.is_empty() && visitor.may(Role::Operator) {
+                form.bulk id="bulk" method="post" action={ (PATH) "/decide" } {
+                    (token(visitor)) (kept(query))
+                    @if let Some(chosen) = chosen { input type="hidden" name="next" value=(chosen); }
+                    span data-ticked { "Ticked leads" }
+                    button.good name="outcome" value="approved" { "Approve" }
+                    button.bad name="outcome" value="rejected" { "Reject" }
+                }
+            }
         }
     }
 }
 
-/// What a form must send along so that the operator stays at the same place of the same list.
 fn kept(query: &Pairs) -> Markup {
     html! {
-        @for name in ["q", "cursor"] {
+        @for name in KEPT {
             @if let Some(value) = query.text(name) { input type="hidden" name=(name) value=(value); }
         }
     }
@@ -139,7 +166,7 @@ fn decision_form(visitor: &Visitor, lead: &Lead, next: Option<LeadId>, query: &P
             input type="hidden" name="pick" value={ (lead.id) "." (lead.version) };
             @if let Some(next) = next { input type="hidden" name="next" value=(next); }
             label { span { "Note (optional; goes out with the event)" }
-                textarea name="note" rows="2" maxlength=(NOTE_CHARS_MAX) {}
+                textarea name="note" rows="1" maxlength=(NOTE_CHARS_MAX) {}
             }
             div.buttons {
                 button.good name="outcome" value="approved" data-key="a" { "Approve" kbd { "a" } }
@@ -149,22 +176,16 @@ fn decision_form(visitor: &Visitor, lead: &Lead, next: Option<LeadId>, query: &P
     }
 }
 
-fn empty(dashboard: &Dashboard, query: &Pairs) -> Markup {
+fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs) -> Markup {
     html! {
-        div.empty {
-            @if query.text("q").is_some() {
-                h2 { "No lead in review has this text" }
-                p { a href=(PATH) { "Show the whole queue" } }
-            } @else {
+        @if query.text("q").is_some() {
+            div.empty { h2 { "No lead in review has this text" } p { a href=(PATH) { "Show the whole queue" } } }
+        } @else {
+            div.empty {
                 h2 { "The queue is empty" }
-                p { "Leads whose score lies between the thresholds wait here for a decision. Send one to try it out: the first start printed a " code { "curl" } " line with the inbound secret in it; its form is" }
-                pre tabindex="0" {
-                    "T=$(date +%s); B='{\"name\":\"Jordan Ellis\",\"email\":\"jordan.ellis@stacklane.co\"}'\n"
-                    "S=$(printf '%s.%s' \"$T\" \"$B\" | openssl dgst -sha256 -hmac \"$AGENTFLOW_INBOUND_SECRET\" -r | cut -d' ' -f1)\n"
-                    "curl -k \"" (dashboard.base_url) "/v1/inbound/$AGENTFLOW_ENDPOINT_TOKEN\" -H 'content-type: application/json' \\\n"
-                    "  -H \"x-agentflow-timestamp: $T\" -H \"x-agentflow-signature: sha256=$S\" -d \"$B\""
-                }
+                p { "Leads whose score lies between the thresholds wait here for a decision." }
             }
+            (dashboard.first_lead(visitor, PATH))
         }
     }
 }
@@ -178,6 +199,54 @@ impl Dashboard {
     pub(super) fn look(&self, visitor: &Visitor, lead: LeadId) -> Vec<String> {
         self.presence.look(lead, &visitor.operator, self.clock.now())
     }
+}
+
+/// How many leads have come since the list was made, as a link that shows them; the module asks again while the page is seen.
+fn news_line(query: &Pairs, newest: Option<LeadId>, fresh: usize) -> Markup {
+    let newest = newest.map(|newest| newest.to_string()).unwrap_or_default();
+    let list = query.query(&["cursor", "lead", "after"], &[]);
+    let poll = query.query(&["cursor", "lead"], &[("after", &newest)]);
+    html! {
+        p.news id="news" role="status" data-news={ (PATH) "/news?" (poll) } {
+            @if fresh > 0 {
+                a href={ (PATH) (mark(&list)) } {
+                    @if fresh < NEWS_MAX { (count(fresh, "new lead")) } @else { (NEWS_MAX) " new leads and more" }
+                }
+            }
+        }
+    }
+}
+
+/// New leads are counted up to here.
+const NEWS_MAX: usize = 100;
+
+impl Dashboard {
+    /// The newest lead that the queue could show.
+    async fn newest_in_review(&self, visitor: &Visitor, query: &Pairs) -> Result<Option<LeadId>, StoreError> {
+        let filter = LeadFilter { oldest_first: false, ..filter(query) };
+        let request = PageRequest { cursor: None, limit: 1 };
+        let page = self.store.leads(visitor.workspace_id(), &filter, request).await?;
+        Ok(page.items.first().map(|lead| lead.id))
+    }
+}
+
+pub(super) async fn news(
+    State(dashboard): State<Arc<Dashboard>>,
+    Watches(visitor): Watches,
+    Query(query): Query,
+) -> Result<Response, Fault> {
+    let after: Option<LeadId> = query.parsed("after");
+    let is_news = |id: LeadId| after.is_none_or(|after| id > after);
+    let fresh = match dashboard.newest_in_review(&visitor, &query).await? {
+        Some(newest) if is_news(newest) => {
+            let filter = LeadFilter { oldest_first: false, ..filter(&query) };
+            let request = PageRequest { cursor: None, limit: NEWS_MAX };
+            let page = dashboard.store.leads(visitor.workspace_id(), &filter, request).await?;
+            page.items.iter().filter(|lead| is_news(lead.id) && !dashboard.holds.is_held(lead.id)).count()
+        }
+        _ => 0,
+    };
+    Ok(reply::html(news_line(&query, after, fresh).into_string()))
 }
 
 fn others_here(lead: LeadId, others: &[String]) -> Markup {
@@ -234,10 +303,12 @@ pub(super) async fn decide(
             name,
         ));
     }
+    let next = form.parsed("next").filter(|next| judgements.iter().all(|(one, _)| one.lead_id != *next));
     let decided = judgements.len();
     let taken = if judgements.is_empty() { Vec::new() } else { dashboard.holds.hold(judgements) };
     if stale.is_empty() && taken.is_empty() && gone.is_empty() {
-        let next = form.text("next").map_or_else(Vec::new, |next| vec![("lead", next)]);
+        let next = next.map(|next: LeadId| next.to_string());
+        let next: Vec<_> = next.iter().map(|next| ("lead", next.as_str())).collect();
         return Ok(reply::see_other(&format!("{PATH}{}", mark(&stay(&form).query(&[], &next)))));
     }
     let main = html! {
@@ -282,7 +353,7 @@ fn picks(form: &Pairs) -> Result<Vec<(LeadId, u64)>, Fault> {
 
 fn stay(form: &Pairs) -> Pairs {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for name in ["q", "cursor"] {
+    for name in KEPT {
         if let Some(value) = form.text(name) {
             query.append_pair(name, value);
         }
@@ -305,19 +376,29 @@ fn conflict(dossier: &Dossier, seen: u64) -> Markup {
     }
 }
 
+/// The list that the page showed whose form was posted: the undo is on every page, and knows of none.
+fn list_of(headers: &HeaderMap) -> Pairs {
+    let page = headers.get(REFERER).and_then(|page| page.to_str().ok()).unwrap_or_default();
+    let query = page.split_once('?').filter(|(page, _)| page.ends_with(PATH)).map(|(_, query)| query);
+    stay(&Pairs::parse(query.unwrap_or_default().as_bytes()))
+}
+
 pub(super) async fn undo(
     State(dashboard): State<Arc<Dashboard>>,
     Operates(visitor): Operates,
+    headers: HeaderMap,
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let batch = form
         .parsed("batch")
         .ok_or_else(|| Fault::Unusable("The form names nothing to take back.".to_owned()))?;
     let undone = dashboard.holds.undo(visitor.id(), batch);
-    match undone.first() {
-        Some(lead) => Ok(reply::see_other(&format!("{PATH}?lead={lead}"))),
-        None => Err(Fault::Unusable(
-            "It is too late to take this back: the decision was made and its event is on its way.".to_owned(),
-        )),
-    }
+    let list = list_of(&headers);
+    let Some(lead) = undone.first() else {
+        let late = "It is too late to take this back: the decision was made and its event is on its way.";
+        return Ok(dashboard.refused(&visitor, &format!("{PATH}{}", mark(&list.query(&[], &[]))), late));
+    };
+    let what = if undone.len() == 1 { "The lead is" } else { "The leads are" };
+    let path = format!("{PATH}?{}", list.query(&[], &[("lead", &lead.to_string())]));
+    Ok(dashboard.done(&visitor, &path, format!("Taken back: {what} in review again.")))
 }

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use maud::{Markup, html};
+use maud::html;
 
 use super::Dashboard;
 use super::access::{Administers, Visitor};
-use super::elements::{badge, time, token, utc};
+use super::elements::{badge, must_be_sure, risky, time, token, utc};
 use super::fault::Fault;
+use super::fields::{Draft, Field};
 use super::forms::Form;
-use super::settings::{Tab, once};
+use super::settings::Tab;
+use super::start;
 use crate::id::SecretId;
 use crate::record::SecretDirection;
 use crate::reply;
-use crate::rotation::{Rotate, Rotation, RotationError, SecretState};
+use crate::rotation::{Rotate, RotationError, SecretState};
 use crate::setup;
 
 impl From<RotationError> for Fault {
@@ -49,14 +51,14 @@ pub(super) async fn inbound(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
 ) -> Result<Response, Fault> {
-    dashboard.show_secrets(&visitor, SecretDirection::Inbound, &html! {}).await
+    dashboard.show_secrets(&visitor, SecretDirection::Inbound, &Draft::default()).await
 }
 
 pub(super) async fn outbound(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
 ) -> Result<Response, Fault> {
-    dashboard.show_secrets(&visitor, SecretDirection::Outbound, &html! {}).await
+    dashboard.show_secrets(&visitor, SecretDirection::Outbound, &Draft::default()).await
 }
 
 impl Dashboard {
@@ -64,15 +66,17 @@ impl Dashboard {
         &self,
         visitor: &Visitor,
         direction: SecretDirection,
-        news: &Markup,
+        draft: &Draft,
     ) -> Result<Response, Fault> {
         let mut secrets = self.management.rotation.list(visitor.workspace_id()).await?;
         secrets.retain(|(row, _)| row.direction == direction);
         let now = self.clock.now();
         let act = format!("/dashboard/settings/secrets/{}", direction.as_str());
         let inbound = direction == SecretDirection::Inbound;
+        let hours = |name, label| {
+            draft.field(&Field { required: true, ..Field::number(name, label, Some(24), HOURS) })
+        };
         let body = html! {
-            (news)
             section.card { h2 { @if inbound { "URL and signing secret" } @else { "Signing secret" } }
                 p { @if inbound { "Senders POST leads to the URL and sign them with the secret. Both are credentials." } @else { "Receivers verify events with it. It is not the inbound secret." } }
                 form.stack method="post" action={ (act) "/reveal" } {
@@ -96,9 +100,14 @@ impl Dashboard {
                         @if inbound { td {
                             @if *state == SecretState::Retiring { (row.uses) " times" @if let Some(at) = row.last_used_at { ", last " (time(at, now)) } }
                         } }
-                        td { @if *state != SecretState::Active {
-                            form method="post" action={ (act) "/" (row.id) "/drop" } { (token(visitor)) button { @if *state == SecretState::Pending { "Cancel" } @else { "Drop now" } } }
-                        } }
+                        td {
+                            @let drop = format!("{act}/{}/drop", row.id);
+                            @match state {
+                                SecretState::Active => {},
+                                SecretState::Pending => (risky(visitor, &drop, "Cancel", "The present secret stays in use.")),
+                                SecretState::Retiring => (risky(visitor, &drop, "Drop now", "What is signed with it is refused from then on.")),
+                            }
+                        }
                     } } }
                 } }
                 @if inbound { p.hint { "A replaced secret that was not used for days is safe to drop." } }
@@ -106,19 +115,19 @@ impl Dashboard {
             section { h2 { "Replace it" }
                 form.stack method="post" action={ (act) "/rotate" } {
                     (token(visitor))
-                    @if !inbound { label { span { "Sign with the new one only after (hours)" } input type="number" name="after" min="0" max="720" value="24"; } }
-                    label { span { "The old one counts beside it for (hours)" } input type="number" name="overlap" min="0" max="720" value="24"; }
+                    @if !inbound { (hours("after", "Sign with the new one only after (hours)")) }
+                    (hours("overlap", "The old one counts beside it for (hours; 0: it ends at once)"))
                     div { button.primary { "Make a new secret" } }
                 }
             }
             @if inbound {
                 section { h2 { "Replace the URL" }
-                    p.hint { "The old URL is unknown at once. Do this only if it became known to others." }
-                    form method="post" action="/dashboard/settings/inbound/endpoint" { (token(visitor)) button.bad { "Make a new URL" } }
+                    (risky(visitor, "/dashboard/settings/inbound/endpoint", "Make a new URL", "The old URL is unknown at once: no lead comes in by it any more. Do this only if it became known to others."))
                 }
             }
         };
-        self.show_settings(visitor, if inbound { Tab::Inbound } else { Tab::Outbound }, &body).await
+        let tab = if inbound { Tab::Inbound } else { Tab::Outbound };
+        self.show_settings(visitor, tab, &body, draft.is_right()).await
     }
 }
 
@@ -131,13 +140,22 @@ pub(super) async fn reveal(
     let direction = direction_of(&direction)?;
     dashboard.prove_password(&visitor, &form, "password").await?;
     let (secret, token) = dashboard.management.rotation.reveal(visitor.actor(), direction).await?;
-    let url = token.map(|token| setup::inbound_url(&dashboard.base_url, &token));
-    let news = html! {
-        @if let Some(url) = &url { (once("The inbound URL.", url)) }
-        (once(if url.is_some() { "The inbound signing secret." } else { "The outbound signing secret." }, &secret))
+    let Some(token) = token else {
+        dashboard.tell_value(&visitor, "The outbound signing secret.", &secret);
+        return Ok(reply::see_other(&path(direction)));
     };
-    dashboard.show_secrets(&visitor, direction, &news).await
+    let url = setup::inbound_url(&dashboard.base_url, &token);
+    if let Some(page) = form.text("for").and_then(start::page) {
+        dashboard.tell_first_leads(&visitor, &url, &secret);
+        return Ok(reply::see_other(page));
+    }
+    dashboard.tell_value(&visitor, "The inbound URL.", &url);
+    dashboard.tell_value(&visitor, "The inbound signing secret.", &secret);
+    Ok(reply::see_other(&path(direction)))
 }
+
+/// Hours of a rotation: up to the thirty days that [`Rotation`](crate::rotation::Rotation) allows.
+const HOURS: (u32, u32) = (0, 720);
 
 pub(super) async fn rotate(
     State(dashboard): State<Arc<Dashboard>>,
@@ -146,21 +164,21 @@ pub(super) async fn rotate(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let direction = direction_of(&direction)?;
-    let hours = |name: &str, max: Duration| {
-        let hours = form.text(name).map_or(Some(0), |text| text.parse::<u32>().ok());
-        let time =
-            hours.map(|hours| Duration::from_secs(u64::from(hours) * 3_600)).filter(|time| *time <= max);
-        time.ok_or_else(|| Fault::Unusable("Hours are a whole number from 0 to 720.".to_owned()))
-    };
+    let mut draft = Draft::of(form.clone());
+    let mut hours = |name| Duration::from_secs(u64::from(draft.required_number(name, HOURS)) * 3_600);
     let activate_after = match direction {
         SecretDirection::Inbound => Duration::ZERO,
-        SecretDirection::Outbound => hours("after", Rotation::ACTIVATE_AFTER_MAX)?,
+        SecretDirection::Outbound => hours("after"),
     };
-    let rotate = Rotate { direction, activate_after, overlap: hours("overlap", Rotation::OVERLAP_MAX)? };
+    let overlap = hours("overlap");
+    if !draft.is_right() {
+        return dashboard.show_secrets(&visitor, direction, &draft).await;
+    }
     let what = format!("To make a new {} signing secret.", direction.as_str());
     if let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await? {
         return Ok(asks);
     }
+    let rotate = Rotate { direction, activate_after, overlap };
     let fresh = dashboard.management.rotation.rotate(visitor.actor(), rotate).await?;
     let text = format!(
         "The new {} secret, in use from {}; the old one counts until {}. Copy it now.",
@@ -169,19 +187,21 @@ pub(super) async fn rotate(
         utc(fresh.old_expires_at)
     );
     dashboard.deliver.wake();
-    dashboard.show_secrets(&visitor, direction, &once(&text, &fresh.text)).await
+    dashboard.tell_value(&visitor, text, &fresh.text);
+    Ok(dashboard.done(&visitor, &path(direction), "The new secret is made."))
 }
 
 pub(super) async fn drop_secret(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
     Path((direction, secret)): Path<(String, String)>,
-    Form(_): Form,
+    Form(form): Form,
 ) -> Result<Response, Fault> {
+    must_be_sure(&form)?;
     let direction = direction_of(&direction)?;
     let secret: SecretId = secret.parse().map_err(|_| Fault::NotFound("secret"))?;
     dashboard.management.rotation.drop_secret(visitor.actor(), secret).await?;
-    Ok(reply::see_other(&path(direction)))
+    Ok(dashboard.done(&visitor, &path(direction), "The secret is dropped."))
 }
 
 pub(super) async fn rotate_endpoint(
@@ -189,10 +209,16 @@ pub(super) async fn rotate_endpoint(
     Administers(visitor): Administers,
     Form(form): Form,
 ) -> Result<Response, Fault> {
+    must_be_sure(&form)?;
     if let Some(asks) = dashboard.asks_password(&visitor, &form, "To make a new inbound URL.").await? {
         return Ok(asks);
     }
     let (_, token) = dashboard.management.rotation.rotate_endpoint(visitor.actor()).await?;
     let url = setup::inbound_url(&dashboard.base_url, &token);
-    dashboard.show_secrets(&visitor, SecretDirection::Inbound, &once("The new inbound URL.", &url)).await
+    dashboard.tell_value(&visitor, "The new inbound URL.", &url);
+    Ok(dashboard.done(
+        &visitor,
+        &path(SecretDirection::Inbound),
+        "The new URL is in place; the old one is unknown.",
+    ))
 }

@@ -11,10 +11,10 @@ use super::Dashboard;
 use super::access::{Administers, Visitor};
 use super::elements::token;
 use super::fault::Fault;
-use super::forms::{Form, Pairs, Query};
+use super::fields::{Draft, Field};
+use super::forms::Form;
 use super::page::Place;
-use crate::record::Settings;
-use crate::reply;
+use crate::record::{ScoringRules, Settings};
 use crate::settings::{SettingsError, broken};
 use crate::store::ScoreCounts;
 
@@ -29,6 +29,11 @@ pub(super) enum Tab {
     Tokens,
 }
 
+const PATH: &str = "/dashboard/settings";
+const SCORES: (u32, u32) = (0, 100);
+const RETENTION_DAYS: (u32, u32) = (1, 36_500);
+const WINDOW_SECONDS: (u32, u32) = (600, 2_592_000);
+
 const TABS: [(Tab, &str, &str); 6] = [
     (Tab::Decisions, "/dashboard/settings", "Decisions"),
     (Tab::Scoring, "/dashboard/settings/scoring", "Scoring"),
@@ -39,11 +44,13 @@ const TABS: [(Tab, &str, &str); 6] = [
 ];
 
 impl Dashboard {
+    /// A page of the settings; `is_right`: whether it does not answer a form that cannot be used.
     pub(super) async fn show_settings(
         &self,
         visitor: &Visitor,
         tab: Tab,
         body: &Markup,
+        is_right: bool,
     ) -> Result<Response, Fault> {
         let main = html! {
             main.settings id="main" {
@@ -51,45 +58,52 @@ impl Dashboard {
                 nav.tabs aria-label="Settings" {
                     @for (to, path, name) in TABS { a href=(path) aria-current=[(to == tab).then_some("page")] { (name) } }
                 }
+                (self.told(visitor))
                 (body)
             }
         };
-        Ok(self.show(visitor, Place::Settings, "Settings", &main).await?)
+        let shown = if is_right {
+            self.show(visitor, Place::Settings, "Settings", &main).await?
+        } else {
+            self.show_refused(visitor, Place::Settings, "Settings", &main).await?
+        };
+        Ok(shown)
     }
 
-    fn settings_of(&self, visitor: &Visitor) -> Result<Settings, Fault> {
+    pub(super) fn settings_of(&self, visitor: &Visitor) -> Result<Settings, Fault> {
         let workspace =
             self.directory.workspace(visitor.workspace_id()).ok_or(Fault::NotFound("workspace"))?;
         Ok(workspace.settings.clone())
     }
 
+    /// Puts in place what `change` makes of the settings, or marks in `draft` which rules that breaks.
     async fn change_settings(
         &self,
         visitor: &Visitor,
-        change: impl FnOnce(Settings) -> Result<Settings, String>,
+        draft: &mut Draft,
+        change: impl FnOnce(&mut Settings),
     ) -> Result<(), Fault> {
-        let changed = self.management.settings.change(visitor.actor(), |settings| {
-            let settings = change(settings)?;
-            match broken(&settings).first() {
-                None => Ok(settings),
-                Some((field, rule)) => Err(format!("{} {rule}.", field.replace('_', " "))),
-            }
+        let changed = self.management.settings.change(visitor.actor(), |mut settings| {
+            change(&mut settings);
+            let broken = broken(&settings);
+            if broken.is_empty() { Ok(settings) } else { Err(broken) }
         });
-        changed.await.map(drop).map_err(|error| match error {
-            SettingsError::Refused(why) => Fault::Unusable(why),
-            SettingsError::NotFound => Fault::NotFound("workspace"),
-            SettingsError::Store(error) => error.into(),
-            SettingsError::Unread(error) => {
-                tracing::error!(%error, "settings are stored but could not be read back");
-                Fault::Internal
+        match changed.await {
+            Ok(_) => {}
+            Err(SettingsError::Refused(broken)) => {
+                for (field, rule) in broken {
+                    draft.refuse(field, format!("This {rule}."));
+                }
             }
-        })
+            Err(SettingsError::NotFound) => return Err(Fault::NotFound("workspace")),
+            Err(SettingsError::Store(error)) => return Err(error.into()),
+            Err(SettingsError::Unread(error)) => {
+                tracing::error!(%error, "settings are stored but could not be read back");
+                return Err(Fault::Internal);
+            }
+        }
+        Ok(())
     }
-}
-
-/// What is shown this once.
-pub(super) fn once(text: &str, value: &str) -> Markup {
-    html! { section.notice.good role="status" { p { (text) } pre.copy tabindex="0" { (value) } } }
 }
 
 /// How leads of these scores go under two thresholds: approved, in review, rejected.
@@ -109,48 +123,51 @@ fn split(scores: &ScoreCounts, approve_at: Option<u8>, reject_below: Option<u8>)
 pub(super) async fn decisions(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
-    Query(query): Query,
 ) -> Result<Response, Fault> {
-    let settings = dashboard.settings_of(&visitor)?;
-    let previewed = query.has("preview").then(|| thresholds(&query)).transpose().map_err(Fault::Unusable)?;
-    let (approve_at, reject_below) =
-        previewed.unwrap_or((settings.auto_approve_at, settings.auto_reject_below));
-    let preview = match previewed {
-        Some((approve_at, reject_below)) => {
-            let since = dashboard.clock.now().minus(Duration::from_secs(30 * 86_400));
-            let scores = dashboard.store.scores(visitor.workspace_id(), since).await?;
-            let now = split(&scores, settings.auto_approve_at, settings.auto_reject_below);
-            preview(now, split(&scores, approve_at, reject_below))
-        }
-        None => html! {},
-    };
-    let number = |value: Option<u8>| value.map(|value| value.to_string()).unwrap_or_default();
-    let schedule: Vec<String> = settings.retry_schedule_seconds.iter().map(ToString::to_string).collect();
-    let body = html! {
-        section.card { h2 { "Thresholds" }
-            (preview)
-            form.stack method="post" action="/dashboard/settings" {
-                (token(&visitor))
-                label { span { "Approve by itself from a score of (empty: never)" } input type="number" name="auto_approve_at" min="0" max="100" value=(number(approve_at)); }
-                label { span { "Reject by itself below a score of (empty: never)" } input type="number" name="auto_reject_below" min="0" max="100" value=(number(reject_below)); }
-                div.buttons {
-                    button.primary { "Save" }
-                    button formmethod="get" name="preview" value="yes" { "Preview with the last 30 days" }
+    dashboard.show_decisions(&visitor, &Draft::default(), &Draft::default(), &html! {}).await
+}
+
+impl Dashboard {
+    async fn show_decisions(
+        &self,
+        visitor: &Visitor,
+        thresholds: &Draft,
+        delivery: &Draft,
+        preview: &Markup,
+    ) -> Result<Response, Fault> {
+        let settings = self.settings_of(visitor)?;
+        let schedule: Vec<String> = settings.retry_schedule_seconds.iter().map(ToString::to_string).collect();
+        let score = |name, label, present: Option<u8>| {
+            thresholds.field(&Field::number(name, label, present.map(u32::from), SCORES))
+        };
+        let supersede = settings.supersede_review_requests;
+        let body = html! {
+            section.card { h2 { "Thresholds" }
+                (preview)
+                form.stack method="post" action=(PATH) {
+                    (token(visitor))
+                    (score("auto_approve_at", "Approve by itself from a score of (empty: never)", settings.auto_approve_at))
+                    (score("auto_reject_below", "Reject by itself below a score of (empty: never)", settings.auto_reject_below))
+                    div.buttons {
+                        button.primary { "Save" }
+                        button name="preview" value="yes" { "Preview with the last 30 days" }
+                    }
                 }
             }
-        }
-        section.card { h2 { "Delivery and retention" }
-            form.stack method="post" action="/dashboard/settings/delivery" {
-                (token(&visitor))
-                label { span { "Waits before each attempt, in seconds, the first one first" } input name="retry_schedule_seconds" required value=(schedule.join(", ")); }
-                label.tick { input type="checkbox" name="supersede_review_requests" value="yes" checked[settings.supersede_review_requests]; span { "Drop a review request that still waits once its lead is decided" } }
-                label { span { "Delete closed leads after days (empty: keep)" } input type="number" name="retention_days" min="1" max="36500" value=(settings.retention_days.map(|days| days.to_string()).unwrap_or_default()); }
-                label { span { "A body counts as a duplicate for seconds" } input type="number" name="duplicate_window_seconds" min="600" max="2592000" required value=(settings.duplicate_window_seconds); }
-                div { button.primary { "Save" } }
+            section.card { h2 { "Delivery and retention" }
+                form.stack method="post" action={ (PATH) "/delivery" } {
+                    (token(visitor))
+                    (delivery.field(&Field::text("retry_schedule_seconds", "Waits before each attempt, in seconds, the first one first", schedule.join(", "))))
+                    label.tick { input type="checkbox" name="supersede_review_requests" value="yes" checked[delivery.is_ticked("supersede_review_requests", "yes", supersede)]; span { "Drop a review request that still waits once its lead is decided" } }
+                    (delivery.field(&Field::number("retention_days", "Delete closed leads after days (empty: keep)", settings.retention_days, RETENTION_DAYS)))
+                    (delivery.field(&Field { required: true, ..Field::number("duplicate_window_seconds", "A body counts as a duplicate for seconds", Some(settings.duplicate_window_seconds), WINDOW_SECONDS) }))
+                    div { button.primary { "Save" } }
+                }
             }
-        }
-    };
-    dashboard.show_settings(&visitor, Tab::Decisions, &body).await
+        };
+        let is_right = thresholds.is_right() && delivery.is_right();
+        self.show_settings(visitor, Tab::Decisions, &body, is_right).await
+    }
 }
 
 fn preview(now: [u64; 3], then: [u64; 3]) -> Markup {
@@ -169,31 +186,45 @@ fn preview(now: [u64; 3], then: [u64; 3]) -> Markup {
     }
 }
 
-fn score(form: &Pairs, name: &str) -> Result<Option<u8>, String> {
-    let Some(text) = form.text(name) else { return Ok(None) };
-    text.parse()
-        .ok()
-        .filter(|score| *score <= 100)
-        .map(Some)
-        .ok_or_else(|| "A threshold is a whole number from 0 to 100, or empty.".to_owned())
+fn read_thresholds(draft: &mut Draft) -> [Option<u8>; 2] {
+    let mut score = |name| draft.number(name, SCORES).and_then(|score| u8::try_from(score).ok());
+    let [approve_at, reject_below] = [score("auto_approve_at"), score("auto_reject_below")];
+    if reject_below.zip(approve_at).is_some_and(|(below, at)| below > at) {
+        draft.refuse("auto_reject_below", "This must not be above the score that approves.");
+    }
+    [approve_at, reject_below]
 }
 
-fn thresholds(form: &Pairs) -> Result<(Option<u8>, Option<u8>), String> {
-    Ok((score(form, "auto_approve_at")?, score(form, "auto_reject_below")?))
-}
-
+/// Saves the thresholds, or shows what they would have made of the last leads.
 pub(super) async fn save_thresholds(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    dashboard
-        .change_settings(&visitor, |mut settings| {
-            (settings.auto_approve_at, settings.auto_reject_below) = thresholds(&form)?;
-            Ok(settings)
-        })
-        .await?;
-    Ok(reply::see_other("/dashboard/settings"))
+    let previews = form.has("preview");
+    let mut draft = Draft::of(form);
+    let [approve_at, reject_below] = read_thresholds(&mut draft);
+    let mut shown = html! {};
+    if previews && draft.is_right() {
+        let settings = dashboard.settings_of(&visitor)?;
+        let since = dashboard.clock.now().minus(Duration::from_secs(30 * 86_400));
+        let scores = dashboard.store.scores(visitor.workspace_id(), since).await?;
+        let now = split(&scores, settings.auto_approve_at, settings.auto_reject_below);
+        shown = preview(now, split(&scores, approve_at, reject_below));
+    } else if draft.is_right() {
+        let change = |settings: &mut Settings| {
+            (settings.auto_approve_at, settings.auto_reject_below) = (approve_at, reject_below);
+        };
+        dashboard.change_settings(&visitor, &mut draft, change).await?;
+        if draft.is_right() {
+            return Ok(dashboard.done(
+                &visitor,
+                PATH,
+                "Thresholds saved. They decide leads that arrive from now on.",
+            ));
+        }
+    }
+    dashboard.show_decisions(&visitor, &draft, &Draft::default(), &shown).await
 }
 
 pub(super) async fn save_delivery(
@@ -201,52 +232,62 @@ pub(super) async fn save_delivery(
     Administers(visitor): Administers,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    dashboard
-        .change_settings(&visitor, |mut settings| {
-            let schedule = form.text("retry_schedule_seconds").unwrap_or_default();
-            settings.retry_schedule_seconds = schedule
-                .split(',')
-                .map(|wait| {
-                    wait.trim()
-                        .parse()
-                        .map_err(|_| "Waits are whole numbers of seconds with commas between.".to_owned())
-                })
-                .collect::<Result<_, _>>()?;
-            settings.supersede_review_requests = form.has("supersede_review_requests");
-            settings.retention_days = match form.text("retention_days") {
-                None => None,
-                Some(days) => {
-                    Some(days.parse().map_err(|_| "Days are a whole number, or empty.".to_owned())?)
-                }
-            };
-            settings.duplicate_window_seconds = form
-                .parsed("duplicate_window_seconds")
-                .ok_or_else(|| "The time for duplicates is a whole number of seconds.".to_owned())?;
-            Ok(settings)
-        })
-        .await?;
-    Ok(reply::see_other("/dashboard/settings"))
+    let supersede = form.has("supersede_review_requests");
+    let mut draft = Draft::of(form);
+    let schedule = draft.text("retry_schedule_seconds").unwrap_or_default().split(',');
+    let schedule: Option<Vec<u32>> = schedule.map(|wait| wait.trim().parse().ok()).collect();
+    if schedule.is_none() {
+        draft.refuse("retry_schedule_seconds", "Waits are whole numbers of seconds with commas between.");
+    }
+    let retention_days = draft.number("retention_days", RETENTION_DAYS);
+    let window = draft.required_number("duplicate_window_seconds", WINDOW_SECONDS);
+    if draft.is_right() {
+        let change = |settings: &mut Settings| {
+            settings.retry_schedule_seconds = schedule.unwrap_or_default();
+            settings.supersede_review_requests = supersede;
+            settings.retention_days = retention_days;
+            settings.duplicate_window_seconds = window;
+        };
+        dashboard.change_settings(&visitor, &mut draft, change).await?;
+        if draft.is_right() {
+            return Ok(dashboard.done(&visitor, PATH, "Delivery and retention saved."));
+        }
+    }
+    dashboard.show_decisions(&visitor, &Draft::default(), &draft, &html! {}).await
 }
+
+const SCORING: &str = "/dashboard/settings/scoring";
 
 pub(super) async fn scoring(
     State(dashboard): State<Arc<Dashboard>>,
     Administers(visitor): Administers,
 ) -> Result<Response, Fault> {
-    let rules = dashboard.settings_of(&visitor)?.scoring;
-    let lists = [
-        ("ideal_customer_keywords", "Words of the ideal customer", &rules.ideal_customer_keywords),
-        ("preferred_sources", "Sources that count for a lead", &rules.preferred_sources),
-        ("disposable_domains", "Email domains that count as throw-away", &rules.disposable_domains),
-    ];
-    let body = html! {
-        p.hint { "One entry a line. Leads that arrive from now on are scored with them; each signal is shown with the lead." }
-        form.stack method="post" action="/dashboard/settings/scoring" {
-            (token(&visitor))
-            @for (name, text, entries) in lists { label { span { (text) } textarea name=(name) rows="6" { (entries.join("\n")) } } }
-            div { button.primary { "Save" } }
-        }
-    };
-    dashboard.show_settings(&visitor, Tab::Scoring, &body).await
+    dashboard.show_scoring(&visitor, &Draft::default()).await
+}
+
+impl Dashboard {
+    async fn show_scoring(&self, visitor: &Visitor, draft: &Draft) -> Result<Response, Fault> {
+        let rules = self.settings_of(visitor)?.scoring;
+        let lists = [
+            ("ideal_customer_keywords", "Words of the ideal customer", rules.ideal_customer_keywords),
+            ("preferred_sources", "Sources that count for a lead", rules.preferred_sources),
+            ("disposable_domains", "Email domains that count as throw-away", rules.disposable_domains),
+        ];
+        let body = html! {
+            section.card { h2 { "What the rules look for" }
+                p.hint { "One entry a line. Leads that arrive from now on are scored with them; each signal is shown with the lead." }
+                form.stack method="post" action=(SCORING) {
+                    (token(visitor))
+                    (draft.told("scoring"))
+                    @for (name, text, entries) in &lists {
+                        label { span { (text) } textarea name=(name) rows="6" { (draft.value(name, &entries.join("\n"))) } }
+                    }
+                    div { button.primary { "Save" } }
+                }
+            }
+        };
+        self.show_settings(visitor, Tab::Scoring, &body, draft.is_right()).await
+    }
 }
 
 pub(super) async fn save_scoring(
@@ -258,15 +299,17 @@ pub(super) async fn save_scoring(
         let text = form.text(name).unwrap_or_default();
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
     };
-    dashboard
-        .change_settings(&visitor, |mut settings| {
-            settings.scoring.ideal_customer_keywords = lines("ideal_customer_keywords");
-            settings.scoring.preferred_sources = lines("preferred_sources");
-            settings.scoring.disposable_domains = lines("disposable_domains");
-            Ok(settings)
-        })
-        .await?;
-    Ok(reply::see_other("/dashboard/settings/scoring"))
+    let scoring = ScoringRules {
+        ideal_customer_keywords: lines("ideal_customer_keywords"),
+        preferred_sources: lines("preferred_sources"),
+        disposable_domains: lines("disposable_domains"),
+    };
+    let mut draft = Draft::of(form);
+    dashboard.change_settings(&visitor, &mut draft, |settings| settings.scoring = scoring).await?;
+    if draft.is_right() {
+        return Ok(dashboard.done(&visitor, SCORING, "Saved. Leads that arrive from now on are scored so."));
+    }
+    dashboard.show_scoring(&visitor, &draft).await
 }
 
 #[cfg(test)]

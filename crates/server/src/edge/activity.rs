@@ -12,7 +12,7 @@ pub(super) struct Activity {
 }
 
 struct State {
-    /// Number and start of each request in flight; one at most under HTTP/1.1, few under HTTP/2.
+    /// Each request in flight by its number, and when it last got on; one at most under HTTP/1.1, few under HTTP/2.
     in_flight: Vec<(u64, Instant)>,
     begun: u64,
     idle_since: Instant,
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     FineUntil(Instant),
     /// No request, not even a whole head, for too long.
     Idle,
-    /// A request has been in flight for too long.
+    /// A request has been in flight for too long without getting on.
     Overdue,
 }
 
@@ -62,6 +62,16 @@ impl Activity {
 pub(super) struct InFlight {
     activity: Arc<Activity>,
     number: u64,
+}
+
+impl InFlight {
+    /// Another part of the reply has been taken: whoever reads a long one slowly is not cut off.
+    pub(super) fn gets_on(&self, now: Instant) {
+        let mut state = self.activity.lock();
+        if let Some((_, last)) = state.in_flight.iter_mut().find(|(number, _)| *number == self.number) {
+            *last = now;
+        }
+    }
 }
 
 impl Drop for InFlight {
@@ -110,5 +120,17 @@ mod tests {
         drop(first);
         assert_eq!(verdict(start + REQUEST_MAX), Verdict::FineUntil(start + Duration::from_secs(40)));
         drop(second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_gets_on_is_never_overdue() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        let export = activity.begin(start);
+        let later = start + Duration::from_secs(29);
+        export.gets_on(later);
+        let verdict = |now| activity.verdict(now, IDLE_MAX, REQUEST_MAX);
+        assert_eq!(verdict(start + REQUEST_MAX), Verdict::FineUntil(later + REQUEST_MAX));
+        assert_eq!(verdict(later + REQUEST_MAX), Verdict::Overdue);
     }
 }

@@ -12,13 +12,14 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::Method;
+use http::header::CONTENT_LENGTH;
 use serde::Serialize;
 
 use super::body::{BodyBudget, ReadBody, Unread, read};
 use super::{RemoteAddr, media};
 use crate::config::Limits;
 use crate::directory::{Directory, LiveEndpoint};
-use crate::intake::{InboundRequest, Intake, Receipt};
+use crate::intake::{InboundRequest, Intake, Receipt, Refusal};
 use crate::reason::Reason;
 use crate::reply::{self, Problem};
 use crate::telemetry::Metrics;
@@ -66,22 +67,23 @@ async fn receive(
     };
     let remote =
         request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |RemoteAddr(remote)| *remote);
-    let refuse = |reason, problem: Problem, body_bytes| {
-        inbound.intake.log_refusal(&endpoint, reason, remote, body_bytes);
+    let declared = declared_bytes(&request);
+    let refuse = |refusal: Refusal, problem: Problem, body_bytes| {
+        let body_bytes = if body_bytes == 0 { declared } else { body_bytes };
+        inbound.intake.log_refusal(&endpoint, &refusal, remote, body_bytes);
         problem.into_response()
     };
     if let Err((reason, detail)) = check_head(&request) {
         let problem = Problem::new(reason, detail);
-        return refuse(
-            reason,
-            if reason == Reason::MethodNotAllowed { problem.allow("POST") } else { problem },
-            0,
-        );
+        let problem = if reason == Reason::MethodNotAllowed { problem.allow("POST") } else { problem };
+        return refuse(Refusal::new(reason, detail), problem, 0);
     }
     let (head, body) = request.into_parts();
     let body = match read(body, inbound.body_bytes_max, &inbound.bodies).await {
         Ok(body) => body,
-        Err(Unread { fault, bytes_read }) => return refuse(fault.reason(), fault.into(), bytes_read),
+        Err(Unread { fault, bytes_read }) => {
+            return refuse(Refusal::new(fault.reason(), fault.to_string()), fault.into(), bytes_read);
+        }
     };
     // A task of its own: a sender that hangs up now must not stop a lead between its commit and its first delivery.
     match tokio::spawn(hand_over(inbound, endpoint, head, body, remote)).await {
@@ -91,6 +93,12 @@ async fn receive(
             Problem::internal().into_response()
         }
     }
+}
+
+/// How large the request says that its body is.
+fn declared_bytes(request: &Request) -> usize {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
 fn check_head(request: &Request) -> Result<(), (Reason, &'static str)> {

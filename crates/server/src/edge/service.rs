@@ -67,7 +67,7 @@ impl Requests {
         if closes && version < Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| ReplyBody { body, _in_flight: in_flight }))
+        Ok(response.map(|body| ReplyBody { body, in_flight }))
     }
 
     async fn reply(
@@ -138,7 +138,7 @@ fn explain(response: Response) -> Response {
 /// A reply's body, which keeps its request in flight.
 pub(super) struct ReplyBody {
     body: Body,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl hyper::body::Body for ReplyBody {
@@ -149,7 +149,11 @@ impl hyper::body::Body for ReplyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(_))) = &frame {
+            self.in_flight.gets_on(Instant::now());
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use agentflow_lead::{ParseError, Violation};
 
 use crate::reason::Reason;
+use crate::record::Finding;
 use crate::store::StoreError;
 
 /// Why a request was refused, and what to do about it.
@@ -24,6 +25,13 @@ impl Refusal {
     /// A refusal without fields or a time.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), violations: Vec::new(), retry_after: None }
+    }
+
+    /// What it says, for the inbound log: each field at fault, or its sentences.
+    pub(super) fn finding(&self) -> Finding {
+        let fields: Vec<String> = self.violations.iter().map(ToString::to_string).collect();
+        let message = if fields.is_empty() { self.detail.clone() } else { fields.join("; ") };
+        Finding { code: self.reason.code().to_owned(), message }
     }
 
     pub(super) fn later(reason: Reason, detail: impl Into<String>, after: Duration) -> Self {

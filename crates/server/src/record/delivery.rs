@@ -202,7 +202,7 @@ pub struct Delivery {
     pub next_attempt_at: Option<Moment>,
     /// When the delivery was made.
     pub created_at: Moment,
-    /// Finished attempts, oldest first; lists leave them out.
+    /// Finished attempts, oldest first; in lists the last one alone.
     pub attempts: Vec<Attempt>,
 }
 

@@ -52,21 +52,21 @@ pub struct InboundLogRow {
     pub status: InboundStatus,
     /// The sender's address.
     pub remote_addr: IpAddr,
-    /// Body bytes read.
+    /// Body bytes: those that were read, or, where none was, those that the request said it had.
     pub body_bytes: u64,
     /// The lead, where there is one.
     pub lead_id: Option<LeadId>,
-    /// Why its signature was refused, or why that was not looked into. Absent where no signature was refused.
-    pub finding: Option<SignatureFinding>,
+    /// What was wrong with it. Absent where nothing was, and for refusals from before this was kept.
+    pub finding: Option<Finding>,
 }
 
-/// What the refusal of a signature was put down to. Nothing of body, secret or signature is in it.
+/// What a refusal was put down to. Nothing of body, secret or signature is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignatureFinding {
-    /// The code of [`Finding`](agentflow_signature::explain::Finding::code), for instance `json_rewritten`; or
-    /// `skipped_body_too_large` or `skipped_too_many`.
+pub struct Finding {
+    /// Of a signature, the code of [`Finding`](agentflow_signature::explain::Finding::code), for instance `json_rewritten`, or
+    /// `skipped_body_too_large` or `skipped_too_many`; of anything else, the reason's.
     pub code: String,
-    /// One sentence that says how to mend it.
+    /// One sentence that says what to mend, or each field that is wrong.
     pub message: String,
 }
 

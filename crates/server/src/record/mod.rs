@@ -12,10 +12,10 @@ pub use delivery::{
     DueDelivery, EventRow, FinishedAttempt, OperationKind, OperationRow, StateReason,
 };
 pub use exchange::{Exchange, SentRequest, SignedRequest, Timings};
-pub use inbound::{InboundLogRow, InboundStatus, SignatureFinding, StoredSubmission};
+pub use inbound::{Finding, InboundLogRow, InboundStatus, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
 pub use session::{SecondFactor, Session};
 pub use workspace::{
-    Actor, ApiToken, AuditRow, Endpoint, Invitation, Operator, OperatorChange, Role, ScoringRules,
+    Actor, ApiToken, AuditRow, Change, Endpoint, Invitation, Operator, OperatorChange, Role, ScoringRules,
     SealedBytes, SecretDirection, SecretRow, SecretUses, Settings, Workspace,
 };

@@ -1,9 +1,11 @@
 //! Whose it is: the workspace, its settings, credentials and people.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use agentflow_events::{Moment, OperatorId, WorkspaceId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::id::{AuditId, EndpointId, SecretId, TokenId, mint};
 
@@ -260,6 +262,57 @@ pub struct AuditRow {
     pub action: String,
     /// To which object: an id, or empty.
     pub subject: String,
+    /// What it made of what; empty where that has no words.
+    pub changes: Vec<Change>,
+}
+
+/// One field before and after a change, as people read it. Nothing secret is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The field, as the management API calls it.
+    pub field: String,
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub after: String,
+}
+
+impl Change {
+    /// The members that differ between two records of the same shape; those of an object within them each by itself.
+    pub fn between<T: Serialize>(before: &T, after: &T) -> Vec<Self> {
+        let (before, after) = (members(before), members(after));
+        let pairs = after.into_iter().map(|(field, after)| {
+            let before = before.get(&field).map(words).unwrap_or_default();
+            Self { field, before, after: words(&after) }
+        });
+        pairs.filter(|change| change.before != change.after).collect()
+    }
+}
+
+/// A record's members by their names, those of an object within it as `name.member`.
+fn members(record: &impl Serialize) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    let Ok(Value::Object(record)) = serde_json::to_value(record) else { return all };
+    for (name, value) in record {
+        match value {
+            Value::Object(within) => {
+                all.extend(within.into_iter().map(|(member, value)| (format!("{name}.{member}"), value)));
+            }
+            value => {
+                all.insert(name, value);
+            }
+        }
+    }
+    all
+}
+
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(entries) => entries.iter().map(words).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
 }
 
 impl AuditRow {
@@ -272,7 +325,13 @@ impl AuditRow {
             operator_id: actor.operator_id,
             action: action.to_owned(),
             subject: subject.to_string(),
+            changes: Vec::new(),
         }
+    }
+
+    /// The same with what it made of what.
+    pub fn changing(self, changes: Vec<Change>) -> Self {
+        Self { changes, ..self }
     }
 }
 
@@ -295,4 +354,31 @@ pub struct ApiToken {
     pub created_at: Moment,
     /// When it was last used, to about a minute; absent: never.
     pub last_used_at: Option<Moment>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Settings};
+
+    #[test]
+    fn only_what_differs_is_told_and_in_words() {
+        let before = Settings::default();
+        let mut after = before.clone();
+        (after.auto_approve_at, after.retention_days) = (None, Some(90));
+        after.scoring.preferred_sources = vec!["referral".to_owned(), "event".to_owned()];
+        let told: Vec<_> = Change::between(&before, &after)
+            .into_iter()
+            .map(|change| (change.field, change.before, change.after))
+            .collect();
+        let text = |field: &str, old: &str, new: &str| (field.to_owned(), old.to_owned(), new.to_owned());
+        assert_eq!(
+            told,
+            [
+                text("auto_approve_at", "80", "none"),
+                text("retention_days", "none", "90"),
+                text("scoring.preferred_sources", "", "referral, event"),
+            ]
+        );
+        assert!(Change::between(&before, &before).is_empty());
+    }
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use agentflow_events::WorkspaceId;
 use serde::{Deserialize, Serialize};
 
-use super::{SetupError, files};
+use super::{SetupError, curl, files};
 
 /// Everything in the clear that was minted for a new folder. No `Debug`: nearly all of it is secret.
 ///
-/// Serialises to the object that `init --json` prints.
+/// Serialises to what is kept until it was told.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstStart {
     /// The first workspace.
@@ -100,9 +100,16 @@ impl FirstStart {
         Ok(super::absolute(&path))
     }
 
-    /// The object that `init --json` prints.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("texts always serialise")
+    /// The object that `init --json` prints: all of this, and as `curl` the command that sends a first lead.
+    pub fn to_json(&self, self_signed: bool) -> String {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            #[serde(flatten)]
+            first_start: &'a FirstStart,
+            curl: String,
+        }
+        let told = Told { first_start: self, curl: self.curl_line(self_signed) };
+        serde_json::to_string_pretty(&told).expect("texts always serialise")
     }
 
     /// For people, with a command that sends a first lead. `self_signed`: the command must be told to trust the certificate.
@@ -114,8 +121,9 @@ impl FirstStart {
             ("Outbound secret", &self.outbound_secret),
             ("API", &self.api_url),
             ("API token", &self.api_token),
+            ("Dashboard", &self.dashboard_url),
             ("Admin", &self.admin_email),
-            ("Admin password", &format!("{}  (for the dashboard of a later version)", self.admin_password)),
+            ("Admin password", &self.admin_password),
             ("Certificate", &self.certificate_path.to_string_lossy()),
             ("Workspace", &self.workspace_id.to_string()),
         ] {
@@ -127,29 +135,13 @@ impl FirstStart {
         text
     }
 
-    /// One line for bash that signs a lead with openssl and sends it with curl. In parentheses, so that the secret stays in
-    /// no variable of the shell.
+    /// The line that sends a first lead.
     fn curl_line(&self, self_signed: bool) -> String {
-        const BODY: &str = r#"{"name":"Jordan Ellis","email":"jordan.ellis@stacklane.co","company":"Stacklane","message":"We want to roll out to 40 seats this quarter. Can we talk about pricing?","source":"website_contact_form"}"#;
-        let trust = if self_signed {
-            format!(" --cacert {}", quoted(&self.certificate_path.to_string_lossy()))
-        } else {
-            String::new()
+        let to = curl::Endpoint {
+            url: Some(&self.inbound_url),
+            secret: Some(&self.inbound_secret),
+            certificate: self_signed.then_some(&*self.certificate_path),
         };
-        format!(
-            "(secret={secret}; body={body}; time=$(date +%s); \
-             mac=$(printf '%s.%s' \"$time\" \"$body\" | openssl dgst -sha256 -hmac \"$secret\" | awk '{{print $NF}}'); \
-             curl -sS{trust} -H 'Content-Type: application/json' \
-             -H \"X-AgentFlow-Timestamp: $time\" -H \"X-AgentFlow-Signature: sha256=$mac\" \
-             --data-binary \"$body\" {url}; echo)",
-            secret = quoted(&self.inbound_secret),
-            body = quoted(BODY),
-            url = quoted(&self.inbound_url),
-        )
+        curl::curl_line(to, curl::FIRST_LEAD)
     }
-}
-
-/// A word of a shell, whatever it holds.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -4,6 +4,7 @@
 //! is filled before the store's one founding transaction makes it true, and removed once it was told. A folder with a
 //! founded store and that file is told about at the next start; one with the file and no workspace is founded anew.
 
+pub(crate) mod curl;
 mod files;
 mod first_start;
 mod founding;
@@ -191,6 +192,6 @@ pub fn is_self_signed(config: &Config) -> bool {
     config.tls.cert.is_none()
 }
 
-fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -28,8 +28,8 @@ pub use factors::FactorStore;
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
 pub use overview::{Health, Overview, OverviewStore, ScoreCounts, Step};
 pub use query::{
-    Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, NoCursor, Page, PageRequest, QueryStore,
-    Submissions,
+    AuditFilter, Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, NoCursor, Page, PageRequest,
+    QueryStore, Submissions,
 };
 pub use session::{Proven, SessionStore};
 

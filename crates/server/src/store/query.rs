@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use agentflow_events::{EventId, EventType, LeadId, WorkspaceId};
+use agentflow_events::{EventId, EventType, LeadId, OperatorId, WorkspaceId};
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -83,6 +83,8 @@ pub struct LeadFilter {
     pub source: Option<String>,
     /// Found in name, email, company or message; case does not matter, at least for ASCII.
     pub text: Option<String>,
+    /// The oldest first, in place of the newest: who has waited longest.
+    pub oldest_first: bool,
 }
 
 /// Which rows of the inbound log; absent means any.
@@ -105,6 +107,15 @@ pub struct DeliveryFilter {
     pub event: Option<EventId>,
     /// Event type.
     pub event_type: Option<EventType>,
+}
+
+/// Which rows of the audit log; absent means any.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Who did it.
+    pub operator: Option<OperatorId>,
+    /// What was done, exactly.
+    pub action: Option<String>,
 }
 
 /// A lead's submissions, as far as they were asked for.
@@ -159,7 +170,7 @@ pub trait QueryStore: Send + Sync + 'static {
     /// One event.
     async fn event(&self, workspace: WorkspaceId, id: EventId) -> Result<Option<EventRow>, StoreError>;
 
-    /// Deliveries, without their attempts.
+    /// Deliveries, each with its last attempt alone.
     async fn deliveries(
         &self,
         workspace: WorkspaceId,
@@ -182,6 +193,7 @@ pub trait QueryStore: Send + Sync + 'static {
     async fn audit_log(
         &self,
         workspace: WorkspaceId,
+        filter: &AuditFilter,
         page: PageRequest,
     ) -> Result<Page<AuditRow>, StoreError>;
 

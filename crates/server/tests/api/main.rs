@@ -8,6 +8,7 @@ mod contract;
 mod dashboard;
 mod dashboard_access;
 mod dashboard_factor;
+mod dashboard_pages;
 mod destinations;
 mod http_rules;
 mod intake;

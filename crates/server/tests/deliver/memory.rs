@@ -14,10 +14,10 @@ use agentflow_server::record::{
     Session, Settings, Workspace,
 };
 use agentflow_server::store::{
-    Accept, Accepted, AccountChanged, AccountStore, AdminStore, Cancelled, Decide, Decided, DeliveryFilter,
-    DeliveryStore, FactorStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter, Overview,
-    OverviewStore, Page, PageRequest, Proven, QueryStore, ResendFilter, ScoreCounts, SealedIn, SecretDropped,
-    Seen, SeenQuery, SessionStore, Store, StoreError, Submissions,
+    Accept, Accepted, AccountChanged, AccountStore, AdminStore, AuditFilter, Cancelled, Decide, Decided,
+    DeliveryFilter, DeliveryStore, FactorStore, Founding, Health, InboundLogFilter, IntakeStore, LeadFilter,
+    Overview, OverviewStore, Page, PageRequest, Proven, QueryStore, ResendFilter, ScoreCounts, SealedIn,
+    SecretDropped, Seen, SeenQuery, SessionStore, Store, StoreError, Submissions,
 };
 use async_trait::async_trait;
 
@@ -280,7 +280,12 @@ impl QueryStore for Memory {
         unused()
     }
 
-    async fn audit_log(&self, _: WorkspaceId, _: PageRequest) -> Result<Page<AuditRow>, StoreError> {
+    async fn audit_log(
+        &self,
+        _: WorkspaceId,
+        _: &AuditFilter,
+        _: PageRequest,
+    ) -> Result<Page<AuditRow>, StoreError> {
         unused()
     }
 

@@ -144,6 +144,7 @@ impl Rig {
             operator_id,
             action: action.to_owned(),
             subject,
+            changes: Vec::new(),
         }
     }
 

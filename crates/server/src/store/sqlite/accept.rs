@@ -6,7 +6,7 @@ use agentflow_events::{LeadId, Moment};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::job::Tx;
-use super::rows::{self, blob};
+use super::rows::{self, blob, to_json};
 use crate::directory::sha256;
 use crate::id::{DeliveryId, DestinationId, mint};
 use crate::record::{AuditRow, DueDelivery, EventRow, InboundStatus};
@@ -148,7 +148,7 @@ pub(super) fn decide(tx: &mut Tx<'_>, decide: &Decide) -> rusqlite::Result<Decid
 /// Writes an audit row.
 pub(super) fn audit(sql: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
     sql.prepare_cached(
-        "INSERT INTO audit (id, workspace, at, operator, action, subject) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO audit (id, workspace, at, operator, action, subject, changes) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         blob(&row.id),
@@ -156,7 +156,8 @@ pub(super) fn audit(sql: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
         row.at.unix_millis(),
         blob(&row.operator_id),
         row.action,
-        row.subject
+        row.subject,
+        (!row.changes.is_empty()).then(|| to_json(&row.changes)).transpose()?,
     ])?;
     Ok(())
 }

@@ -83,5 +83,6 @@ pub(super) fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         operator_id: rows::id(row, "operator")?,
         action: row.get("action")?,
         subject: row.get("subject")?,
+        changes: rows::json_or_null(row, "changes")?.unwrap_or_default(),
     })
 }

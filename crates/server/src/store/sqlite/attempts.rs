@@ -76,15 +76,19 @@ fn target(tx: &mut Tx<'_>, request: &SentRequest) -> rusqlite::Result<i64> {
     Ok(id)
 }
 
+const OF_DELIVERY: &str = "SELECT attempts.*, attempt_targets.url AS url, attempt_targets.agent AS agent
+    FROM attempts LEFT JOIN attempt_targets ON attempt_targets.id = attempts.target
+    WHERE delivery = ? ORDER BY number";
+
 /// A delivery's attempts, oldest first.
 pub(super) fn of(sql: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attempt>> {
-    sql.prepare_cached(
-        "SELECT attempts.*, attempt_targets.url AS url, attempt_targets.agent AS agent
-         FROM attempts LEFT JOIN attempt_targets ON attempt_targets.id = attempts.target
-         WHERE delivery = ? ORDER BY number",
-    )?
-    .query_map([delivery], attempt)?
-    .collect()
+    sql.prepare_cached(OF_DELIVERY)?.query_map([delivery], attempt)?.collect()
+}
+
+/// A delivery's last attempt.
+pub(super) fn last_of(sql: &Connection, delivery: i64) -> rusqlite::Result<Option<Attempt>> {
+    let last = format!("{OF_DELIVERY} DESC LIMIT 1");
+    sql.prepare_cached(&last)?.query_row([delivery], attempt).optional()
 }
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {

@@ -39,6 +39,7 @@ fn audit(workspace_id: WorkspaceId, action: &str, subject_bytes: usize) -> Audit
         operator_id: mint(now()),
         action: action.to_owned(),
         subject: "s".repeat(subject_bytes),
+        changes: Vec::new(),
     }
 }
 

@@ -5,11 +5,13 @@ use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::attempts;
 use super::rows::{self, blob, delivery_state_number, state_number};
+use super::{admin, attempts};
 use crate::id::DeliveryId;
-use crate::record::{Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
-use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions};
+use crate::record::{AuditRow, Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
+use crate::store::{
+    AuditFilter, Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions,
+};
 
 /// Conditions joined by AND, and their values.
 pub(super) type Conditions = (String, Vec<Value>);
@@ -37,17 +39,39 @@ fn page<T>(
     sql: &Connection,
     select: &str,
     seq: &str,
+    conditions: Conditions,
+    request: PageRequest,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Page<T>> {
+    page_from(sql, select, (seq, Walk::NewestFirst), conditions, request, read)
+}
+
+/// Which end a list begins at.
+#[derive(Clone, Copy)]
+enum Walk {
+    NewestFirst,
+    OldestFirst,
+}
+
+fn page_from<T>(
+    sql: &Connection,
+    select: &str,
+    (seq, walk): (&str, Walk),
     (mut conditions, mut values): Conditions,
     request: PageRequest,
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Page<T>> {
-    if let Some(Cursor(before)) = request.cursor {
-        conditions.push_str(&format!(" AND {seq} < ?"));
-        values.push(before.into());
+    let (beyond, direction) = match walk {
+        Walk::NewestFirst => ("<", "DESC"),
+        Walk::OldestFirst => (">", "ASC"),
+    };
+    if let Some(Cursor(last)) = request.cursor {
+        conditions.push_str(&format!(" AND {seq} {beyond} ?"));
+        values.push(last.into());
     }
     let limit = request.limit.clamp(1, 100);
     // One more than asked for tells whether another page follows.
-    let query = format!("SELECT {select} WHERE {conditions} ORDER BY {seq} DESC LIMIT {}", limit + 1);
+    let query = format!("SELECT {select} WHERE {conditions} ORDER BY {seq} {direction} LIMIT {}", limit + 1);
     let mut statement = sql.prepare_cached(&query)?;
     let mut found = statement.query(params_from_iter(values))?;
     let (mut items, mut last, mut more) = (Vec::new(), 0, false);
@@ -88,7 +112,9 @@ pub(super) fn leads(
             .push(format!("({})", columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ")));
         conditions.1.extend(columns.map(|_| Value::from(pattern.clone())));
     }
-    page(sql, &format!("{} FROM leads", rows::LEAD_COLUMNS), "seq", conditions.finish(), request, rows::lead)
+    let walk = if filter.oldest_first { Walk::OldestFirst } else { Walk::NewestFirst };
+    let select = format!("{} FROM leads", rows::LEAD_COLUMNS);
+    page_from(sql, &select, ("seq", walk), conditions.finish(), request, rows::lead)
 }
 
 pub(super) fn count_leads(
@@ -170,6 +196,18 @@ pub(super) fn of_workspace<T>(
     page(sql, &format!("* FROM {table}"), "seq", conditions, request, read)
 }
 
+pub(super) fn audit_log(
+    sql: &Connection,
+    workspace: WorkspaceId,
+    filter: &AuditFilter,
+    request: PageRequest,
+) -> rusqlite::Result<Page<AuditRow>> {
+    let mut conditions = Where::in_workspace("workspace", workspace);
+    conditions.and("operator = ?", filter.operator.map(|id| id.as_bytes().to_vec()));
+    conditions.and("action = ?", filter.action.clone());
+    page(sql, "* FROM audit", "seq", conditions.finish(), request, admin::audit_row)
+}
+
 pub(super) fn events(
     sql: &Connection,
     workspace: WorkspaceId,
@@ -197,7 +235,11 @@ pub(super) fn deliveries(
     request: PageRequest,
 ) -> rusqlite::Result<Page<Delivery>> {
     let conditions = delivery_conditions(workspace, filter);
-    page(sql, rows::DELIVERY_COLUMNS, "deliveries.seq", conditions, request, rows::delivery)
+    page(sql, rows::DELIVERY_COLUMNS, "deliveries.seq", conditions, request, |row| {
+        let mut delivery = rows::delivery(row)?;
+        delivery.attempts.extend(attempts::last_of(sql, row.get("seq")?)?);
+        Ok(delivery)
+    })
 }
 
 pub(super) fn delivery(

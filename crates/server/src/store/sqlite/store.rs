@@ -16,9 +16,9 @@ use crate::record::{
     Settings, Workspace,
 };
 use crate::store::{
-    Accept, Accepted, AdminStore, Cancelled, Decide, Decided, DeliveryFilter, DeliveryStore, Founding,
-    InboundLogFilter, IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter, SealedIn,
-    SecretDropped, Seen, SeenQuery, Store, StoreError, Submissions,
+    Accept, Accepted, AdminStore, AuditFilter, Cancelled, Decide, Decided, DeliveryFilter, DeliveryStore,
+    Founding, InboundLogFilter, IntakeStore, LeadFilter, Page, PageRequest, QueryStore, ResendFilter,
+    SealedIn, SecretDropped, Seen, SeenQuery, Store, StoreError, Submissions,
 };
 
 #[async_trait]
@@ -238,11 +238,11 @@ impl QueryStore for SqliteStore {
     async fn audit_log(
         &self,
         workspace: WorkspaceId,
+        filter: &AuditFilter,
         page: PageRequest,
     ) -> Result<Page<AuditRow>, StoreError> {
-        self.readers
-            .read(move |sql| query::of_workspace(sql, "audit", workspace, page, admin::audit_row))
-            .await
+        let filter = filter.clone();
+        self.readers.read(move |sql| query::audit_log(sql, workspace, &filter, page)).await
     }
 
     async fn operational_log(

@@ -9,9 +9,9 @@ use super::world::{Expect, Outcome, START, World, after, walk};
 use crate::id::mint;
 use crate::reason::Reason;
 use crate::record::{
-    AttemptOutcome, DeliveryState, InboundLogRow, InboundStatus, LeadState, SignatureFinding,
+    AttemptOutcome, AuditRow, Change, DeliveryState, Finding, InboundLogRow, InboundStatus, LeadState,
 };
-use crate::store::{DeliveryFilter, InboundLogFilter, LeadFilter, PageRequest, StoreError};
+use crate::store::{AuditFilter, DeliveryFilter, InboundLogFilter, LeadFilter, PageRequest, StoreError};
 
 /// The names of the leads that match, newest first.
 async fn names(world: &World, filter: LeadFilter) -> Result<Vec<String>, StoreError> {
@@ -71,6 +71,10 @@ pub async fn rows_that_come_while_a_list_is_walked_do_not_disturb_it(harness: &d
     let seen: Vec<_> = first.items.iter().chain(&rest.items).map(|lead| lead.details.name.as_str()).collect();
     assert_eq!(seen, ["D", "C", "B", "A"]);
     assert_eq!(rest.next_cursor, None);
+    let from_the_oldest = LeadFilter { oldest_first: true, ..filter };
+    let walked = walk(2, async |page| world.store.leads(world.id(), &from_the_oldest, page).await).await?;
+    let walked: Vec<_> = walked.iter().map(|lead| lead.details.name.as_str()).collect();
+    assert_eq!(walked, ["A", "B", "C", "D", "E"]);
     Ok(())
 }
 
@@ -99,6 +103,8 @@ pub async fn leads_are_found_by_state_email_and_source(harness: &dyn Harness) ->
     let state = |state| LeadFilter { state: Some(state), ..LeadFilter::default() };
     assert_eq!(names(&world, state(LeadState::Received)).await?, ["New"]);
     assert_eq!(names(&world, state(LeadState::InReview)).await?, ["Open2", "Open"]);
+    let queue = LeadFilter { oldest_first: true, ..state(LeadState::InReview) };
+    assert_eq!(names(&world, queue).await?, ["Open", "Open2"]);
     assert_eq!(names(&world, state(LeadState::Qualified)).await?, ["Won"]);
     assert_eq!(names(&world, state(LeadState::Rejected)).await?, ["Lost"]);
 
@@ -113,6 +119,32 @@ pub async fn leads_are_found_by_state_email_and_source(harness: &dyn Harness) ->
     assert_eq!(names(&world, source("form%")).await?, ["Won"]);
     let both = LeadFilter { state: Some(LeadState::InReview), ..source("form") };
     assert_eq!(names(&world, both).await?, ["Open2"]);
+    Ok(())
+}
+
+pub async fn the_audit_log_is_found_by_person_and_action(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let change = |before: &str| Change {
+        field: "url".to_owned(),
+        before: before.to_owned(),
+        after: "https://b.example/".to_owned(),
+    };
+    let first = world.audit("secret.reveal", after(1)).changing(vec![change("https://a.example/")]);
+    let second = AuditRow { operator_id: mint(START), ..world.audit("secret.reveal", after(2)) };
+    let third = world.audit("lead.approve", after(3));
+    for row in [&first, &second, &third] {
+        world.store.audit(row.clone()).await?;
+    }
+    let found = async |operator, action: Option<&str>| {
+        let filter = AuditFilter { operator, action: action.map(str::to_owned) };
+        walk(1, async |page| world.store.audit_log(world.id(), &filter, page).await).await
+    };
+    let admin = Some(first.operator_id);
+    assert_eq!(found(None, None).await?, [third.clone(), second.clone(), first.clone()]);
+    assert_eq!(found(admin, None).await?, [third, first.clone()]);
+    assert_eq!(found(None, Some("secret.reveal")).await?, [second, first.clone()]);
+    assert_eq!(found(admin, Some("secret.reveal")).await?, [first]);
+    assert!(found(admin, Some("secret")).await?.is_empty());
     Ok(())
 }
 
@@ -182,8 +214,7 @@ pub async fn the_log_has_a_row_of_each_status_and_is_found_by_it(harness: &dyn H
     for reason in Reason::ALL {
         expected.push(row(InboundStatus::Rejected(*reason), None, "203.0.113.9"));
     }
-    let explained =
-        SignatureFinding { code: "json_rewritten".to_owned(), message: "„Größe“ \"n\"".to_owned() };
+    let explained = Finding { code: "json_rewritten".to_owned(), message: "„Größe“ \"n\"".to_owned() };
     expected[1].finding = Some(explained);
     for row in &expected {
         world.store.log(row.clone());

@@ -190,6 +190,7 @@ macro_rules! store_suite {
                 an_empty_list_is_one_empty_page
                 leads_are_found_by_state_email_and_source
                 leads_are_found_by_text
+                the_audit_log_is_found_by_person_and_action
                 a_filtered_list_is_paged_as_well
                 the_log_has_a_row_of_each_status_and_is_found_by_it
                 deliveries_are_found_by_state_destination_event_and_type

@@ -90,6 +90,7 @@ impl World {
             operator_id: self.founding.admin.id,
             action: action.to_owned(),
             subject: String::new(),
+            changes: Vec::new(),
         }
     }
 
