@@ -51,7 +51,7 @@ fn next_step(clock: &Clock) {
 /// What the pages show to be copied, one by one.
 fn shown(page: &Answer) -> Vec<String> {
     let text = text(page);
-    let parts = text.split("<pre class=\"copy\" tabindex=\"0\">").skip(1);
+    let parts = text.split("<pre data-copy tabindex=\"0\">").skip(1);
     parts.map(|part| part.split("</pre>").next().unwrap().to_owned()).collect()
 }
 
@@ -92,8 +92,12 @@ async fn with_factor() -> Signed {
     let again = confirm(&wrong_code(&base32, &clock)).await;
     assert_eq!((again.status, &shown(&again)[0]), (403, &base32));
     let confirmed = confirm(&code(&base32, &clock)).await;
-    assert_eq!(confirmed.status, 200);
-    let recovery: Vec<String> = shown(&confirmed)[0].lines().map(str::to_owned).collect();
+    assert_eq!(
+        (confirmed.status, &confirmed.headers["location"]),
+        (303, &"/dashboard/account".parse().unwrap())
+    );
+    let recovery: Vec<String> =
+        shown(&get(&rig, "/dashboard/account", &cookie).await)[0].lines().map(str::to_owned).collect();
     assert_eq!(recovery.len(), 10);
     assert_eq!(get(&rig, "/dashboard/account", &cookie).await.status, 200);
     assert_eq!(get(&rig, "/dashboard/account", &elsewhere).await.status, 303, "signed out elsewhere");
