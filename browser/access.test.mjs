@@ -41,12 +41,12 @@ for (const javaScriptEnabled of [true, false]) {
     const setUp = page.locator("form[action$='/factor']");
     await setUp.locator("[name=password]").fill(who.admin_password);
     await setUp.locator("button").click();
-    const [base32, url] = await page.locator("pre.copy").allTextContents();
+    const [base32, url] = await page.locator("pre[data-copy]").allTextContents();
     assert.match(url, new RegExp(`^otpauth://totp/.*secret=${base32}&`));
     const used = step();
     await page.fill("[name=code]", code(base32, used));
     await page.click("button.primary");
-    const recovery = (await page.locator("pre.copy").textContent()).split("\n");
+    const recovery = (await page.locator("pre[data-copy]").textContent()).split("\n");
     assert.equal(recovery.length, 10);
     await page.context().close();
 
@@ -87,7 +87,7 @@ test("a new token asks for the password again, and is made then", async () => {
   await page.locator("[role=alert]", { hasText: "not your password" }).waitFor();
   await page.fill("[name=password]", server.first.admin_password);
   await page.click("main button.primary");
-  assert.match(await page.locator("pre.copy").textContent(), /^aft_/);
+  assert.match(await page.locator("pre[data-copy]").textContent(), /^aft_/);
   await page.locator("td", { hasText: "deploys" }).waitFor();
   await page.context().close();
 });
