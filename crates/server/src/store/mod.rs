@@ -24,7 +24,7 @@ pub use accounts::{AccountChanged, AccountStore};
 pub use admin::{AdminStore, Founding, SealedIn, SecretDropped};
 pub use delivery::{Cancelled, DeliveryStore, ResendFilter};
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
-pub use overview::{Health, Overview, OverviewStore, ScoreCounts, Step};
+pub use overview::{Health, Overview, OverviewStore, SCORED_MAX, ScoreCounts, Step};
 pub use query::{
     Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, NoCursor, Page, PageRequest, QueryStore,
     Submissions,
