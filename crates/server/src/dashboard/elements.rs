@@ -135,12 +135,35 @@ pub(super) fn select(name: &str, label: &str, chosen: Option<&str>, options: &[(
 
 /// The links to the newest page, from a later one, and to the next. The page before is the browser's: a list is walked one way.
 pub(super) fn pager(path: &str, first: &str, next: Option<&str>, is_later: bool) -> Markup {
+    pages(path, first, next, is_later, "Older")
+}
+
+/// The same below what a search found; where it has ended before its page was full, the next one goes on.
+pub(super) fn pager_of_search(
+    path: &str,
+    first: &str,
+    next: Option<&str>,
+    is_later: bool,
+    ends_early: bool,
+) -> Markup {
+    html! {
+        @if ends_early { p.hint { "What is further back has not been looked through yet." } }
+        (pages(path, first, next, is_later, if ends_early { "Search further back" } else { "Older" }))
+    }
+}
+
+fn pages(path: &str, first: &str, next: Option<&str>, is_later: bool, older: &str) -> Markup {
     html! {
         nav.pager aria-label="Pages" {
             @if is_later { a href={ (path) (mark(first)) } { "Newest" } }
-            @if let Some(next) = next { a rel="next" href={ (path) (mark(next)) } { "Older" } }
+            @if let Some(next) = next { a rel="next" href={ (path) (mark(next)) } { (older) } }
         }
     }
+}
+
+/// What heads an empty list.
+pub(super) fn nothing(ends_early: bool, otherwise: &'static str) -> &'static str {
+    if ends_early { "Nothing found so far" } else { otherwise }
 }
 
 /// `?` and the query, or nothing.
@@ -159,7 +182,7 @@ mod tests {
 
     use agentflow_events::Moment;
 
-    use super::{bytes, distance, millis, time};
+    use super::{bytes, distance, millis, pager_of_search, time};
 
     #[test]
     fn times_are_told_as_people_tell_them() {
@@ -175,6 +198,17 @@ mod tests {
             time(now, now).into_string(),
             r#"<time datetime="2023-11-14T22:13:20.000Z" title="2023-11-14 22:13:20 UTC">just now</time>"#
         );
+    }
+
+    #[test]
+    fn a_search_that_ended_early_says_so_and_goes_on() {
+        let shown = |early| pager_of_search("/l", "q=a", Some("q=a&cursor=a1"), false, early).into_string();
+        let link = |text| format!(r#"<a rel="next" href="/l?q=a&amp;cursor=a1">{text}</a>"#);
+        assert!(
+            shown(true).contains(&link("Search further back"))
+                && shown(true).contains("not been looked through")
+        );
+        assert!(shown(false).contains(&link("Older")) && !shown(false).contains("looked through"));
     }
 
     #[test]

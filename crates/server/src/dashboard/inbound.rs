@@ -17,7 +17,7 @@ use agentflow_events::Moment;
 
 use super::Dashboard;
 use super::access::{Views, Visitor};
-use super::elements::{bytes, inbound_status, pager, select, time};
+use super::elements::{bytes, inbound_status, nothing, pager_of_search, select, time};
 use super::fault::Fault;
 use super::forms::{Pairs, Query};
 use super::page::Place;
@@ -48,6 +48,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.inbound_log(visitor.workspace_id(), &filter(&query), request).await?;
+    let early = page.ends_early(request);
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
@@ -71,12 +72,12 @@ pub(super) async fn list(
             } }
             @if page.items.is_empty() {
                 div.empty {
-                    h2 { "Nothing here" }
+                    h2 { (nothing(early, "Nothing here")) }
                     @if first.is_empty() { p { "Requests to the inbound URL are listed here, whatever became of them. The curl line that the first start printed makes the first one." } }
                     @else { p { a href=(PATH) { "Show all requests" } } }
                 }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager_of_search(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Inbound, "Inbound logs", &main).await?)

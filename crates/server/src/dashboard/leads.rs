@@ -15,7 +15,7 @@ use maud::html;
 
 use super::Dashboard;
 use super::access::{Views, Visitor};
-use super::elements::{lead_state, mark, pager, score, select, time};
+use super::elements::{lead_state, mark, nothing, pager_of_search, score, select, time};
 use super::fault::Fault;
 use super::forms::{Pairs, Query};
 use super::page::Place;
@@ -50,6 +50,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.leads(visitor.workspace_id(), &filter(&query), request).await?;
+    let early = page.ends_early(request);
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
@@ -68,7 +69,7 @@ pub(super) async fn list(
                 button { "Filter" }
             }
             @if page.items.is_empty() {
-                div.empty { h2 { "No leads" } p { @if first.is_empty() { "None has arrived yet." } @else { a href=(PATH) { "Show all leads" } } } }
+                div.empty { h2 { (nothing(early, "No leads")) } p { @if first.is_empty() { "None has arrived yet." } @else { a href=(PATH) { "Show all leads" } } } }
             } @else {
                 div.scroll { table {
                     thead { tr { th { "Lead" } th { "Company" } th { "Score" } th { "State" } th { "Source" } th { "Received" } } }
@@ -82,7 +83,7 @@ pub(super) async fn list(
                     } } }
                 } }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager_of_search(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Leads, "Leads", &main).await?)

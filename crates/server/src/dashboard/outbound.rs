@@ -9,7 +9,9 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Operates, Views, Visitor};
-use super::elements::{badge, count, delivery_state, millis, pager, select, time, token, utc};
+use super::elements::{
+    badge, count, delivery_state, millis, nothing, pager_of_search, select, time, token, utc,
+};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
@@ -53,6 +55,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.deliveries(visitor.workspace_id(), &filter(&query), request).await?;
+    let early = page.ends_early(request);
     let destinations = dashboard.store.destinations(visitor.workspace_id()).await?;
     let named: Vec<(String, &str)> =
         destinations.iter().map(|to| (to.id.to_string(), to.url.as_str())).collect();
@@ -71,7 +74,7 @@ pub(super) async fn list(
                 button { "Filter" }
             }
             @if page.items.is_empty() {
-                div.empty { h2 { "No deliveries" } p {
+                div.empty { h2 { (nothing(early, "No deliveries")) } p {
                     @if first.is_empty() { "Events that leave for your destinations are listed here with every attempt." }
                     @else { a href=(PATH) { "Show all deliveries" } }
                 } }
@@ -96,7 +99,7 @@ pub(super) async fn list(
                     }
                 }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager_of_search(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Outbound, "Outbound logs", &main).await?)

@@ -8,7 +8,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::access::{Operates, Views, Visitor};
-use super::elements::{count, mark, pager, score, time, token};
+use super::elements::{count, mark, nothing, pager_of_search, score, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::lead::Dossier;
@@ -35,6 +35,7 @@ pub(super) async fn page(
     };
     let request = PageRequest { cursor: query.parsed("cursor"), limit: PAGE_ROWS };
     let mut page = dashboard.store.leads(visitor.workspace_id(), &filter, request).await?;
+    let early = page.ends_early(request);
     page.items.retain(|lead| !dashboard.holds.is_held(lead.id));
 
     let asked: Option<LeadId> = query.parsed("lead");
@@ -61,12 +62,12 @@ pub(super) async fn page(
                 }
             }
         }
-        None => empty(&dashboard, &query),
+        None => empty(&dashboard, &query, early),
     };
     let chosen = asked.or_else(|| page.items.first().map(|lead| lead.id));
     let main = html! {
         main.split id="main" data-swap data-opened[asked.is_some()] {
-            (queue(&dashboard, &visitor, &page, chosen, &query))
+            (queue(&dashboard, &visitor, &page, early, chosen, &query))
             article.detail id="detail" aria-label="The lead" {
                 a.back href={ (PATH) (mark(&query.query(&["lead"], &[]))) } { "Back to the list" }
                 (detail)
@@ -80,6 +81,7 @@ fn queue(
     dashboard: &Dashboard,
     visitor: &Visitor,
     page: &Page<Lead>,
+    early: bool,
     chosen: Option<LeadId>,
     query: &Pairs,
 ) -> Markup {
@@ -116,7 +118,7 @@ fn queue(
                     }
                 }
             }
-            (pager(PATH, &query.query(&["cursor", "lead"], &[]), next.as_deref(), query.has("cursor")))
+            (pager_of_search(PATH, &query.query(&["cursor", "lead"], &[]), next.as_deref(), query.has("cursor"), early))
         }
     }
 }
@@ -147,11 +149,11 @@ fn decision_form(visitor: &Visitor, lead: &Lead, next: Option<LeadId>, query: &P
     }
 }
 
-fn empty(dashboard: &Dashboard, query: &Pairs) -> Markup {
+fn empty(dashboard: &Dashboard, query: &Pairs, early: bool) -> Markup {
     html! {
         div.empty {
             @if query.text("q").is_some() {
-                h2 { "No lead in review has this text" }
+                h2 { (nothing(early, "No lead in review has this text")) }
                 p { a href=(PATH) { "Show the whole queue" } }
             } @else {
                 h2 { "The queue is empty" }

@@ -13,6 +13,7 @@ mod commit;
 mod job;
 mod lock;
 mod log;
+mod needle;
 mod operational;
 mod overview;
 mod query;

@@ -6,9 +6,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::attempts;
+use super::needle::Needle;
 use super::rows::{self, blob, delivery_state_number, state_number};
 use crate::id::DeliveryId;
-use crate::record::{Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
+use crate::record::{Delivery, DeliveryState, InboundLogRow, Lead, LeadState, StoredSubmission};
 use crate::store::{Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions};
 
 /// Conditions joined by AND, and their values.
@@ -33,33 +34,72 @@ impl Where {
     }
 }
 
+/// How far back one page looks for what no index leads to, so that no search holds a reader for long. The commits of a day or
+/// two on a busy server; what is older is on a page that begins where this one ends.
+const LOOKED_BACK: i64 = 20_000;
+
+/// Rows to be read newest first.
+struct List<'a> {
+    /// What `SELECT` is to be followed by.
+    select: &'a str,
+    table: &'a str,
+    /// Whether each row has to be looked at: no index leads to those that are asked for.
+    is_walked: bool,
+    /// What a lead must have in its text beside.
+    needle: Option<Needle>,
+}
+
 fn page<T>(
     sql: &Connection,
-    select: &str,
-    seq: &str,
+    list: &List<'_>,
     (mut conditions, mut values): Conditions,
     request: PageRequest,
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Page<T>> {
+    let List { select, table, needle, .. } = list;
     if let Some(Cursor(before)) = request.cursor {
-        conditions.push_str(&format!(" AND {seq} < ?"));
+        conditions.push_str(&format!(" AND {table}.seq < ?"));
         values.push(before.into());
     }
+    let end = if list.is_walked { end_of_walk(sql, table, request.cursor)? } else { None };
+    if let Some(Cursor(end)) = end {
+        conditions.push_str(&format!(" AND {table}.seq >= ?"));
+        values.push(end.into());
+    }
     let limit = request.limit.clamp(1, 100);
-    // One more than asked for tells whether another page follows.
-    let query = format!("SELECT {select} WHERE {conditions} ORDER BY {seq} DESC LIMIT {}", limit + 1);
+    let mut query = format!("SELECT {select} WHERE {conditions} ORDER BY {table}.seq DESC");
+    if needle.is_none() {
+        // One more than asked for tells whether another page follows.
+        query.push_str(&format!(" LIMIT {}", limit + 1));
+    }
     let mut statement = sql.prepare_cached(&query)?;
+    let places = if needle.is_some() { Needle::columns(&statement)? } else { Default::default() };
     let mut found = statement.query(params_from_iter(values))?;
-    let (mut items, mut last, mut more) = (Vec::new(), 0, false);
+    let (mut items, mut last) = (Vec::new(), 0);
     while let Some(row) = found.next()? {
+        if let Some(needle) = needle
+            && !needle.is_in(row, &places)?
+        {
+            continue;
+        }
         if items.len() == limit {
-            more = true;
-            break;
+            return Ok(Page { items, next_cursor: Some(Cursor(last)) });
         }
         last = row.get("seq")?;
         items.push(read(row)?);
     }
-    Ok(Page { items, next_cursor: more.then_some(Cursor(last)) })
+    Ok(Page { items, next_cursor: end })
+}
+
+/// Where a walk of [`LOOKED_BACK`] rows ends that begins before the cursor; nothing, where it comes to the first row.
+fn end_of_walk(sql: &Connection, table: &str, cursor: Option<Cursor>) -> rusqlite::Result<Option<Cursor>> {
+    let ends = format!("SELECT (SELECT min(seq) FROM {table}), (SELECT max(seq) FROM {table})");
+    let (first, last): (Option<i64>, Option<i64>) =
+        sql.prepare_cached(&ends)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(None) };
+    let begin = cursor.map_or(last + 1, |Cursor(before)| before.min(last + 1));
+    let end = begin.saturating_sub(LOOKED_BACK);
+    Ok((end > first).then_some(Cursor(end)))
 }
 
 pub(super) fn leads(
@@ -79,16 +119,13 @@ pub(super) fn leads(
     }
     conditions.and("email_identity = ?", filter.email.clone());
     conditions.and("source = ?", filter.source.clone());
-    if let Some(text) = &filter.text {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let pattern = format!("%{escaped}%");
-        let columns = ["name", "email", "company", "message"];
-        conditions
-            .0
-            .push(format!("({})", columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ")));
-        conditions.1.extend(columns.map(|_| Value::from(pattern.clone())));
-    }
-    page(sql, &format!("{} FROM leads", rows::LEAD_COLUMNS), "seq", conditions.finish(), request, rows::lead)
+    let is_led_to = filter.email.is_some() || (open && filter.text.is_none() && filter.source.is_none());
+    let is_walked =
+        !is_led_to && (filter.state.is_some() || filter.text.is_some() || filter.source.is_some());
+    let needle = filter.text.as_deref().map(Needle::new).transpose()?;
+    let list =
+        List { select: &format!("{} FROM leads", rows::LEAD_COLUMNS), table: "leads", is_walked, needle };
+    page(sql, &list, conditions.finish(), request, rows::lead)
 }
 
 pub(super) fn count_leads(
@@ -155,7 +192,11 @@ pub(super) fn inbound_log(
         conditions.0.push("status = 2".to_owned());
     }
     conditions.and("reason = ?", filter.reason.map(|reason| reason.code().to_owned()));
-    page(sql, "* FROM inbound_log", "seq", conditions.finish(), request, rows::log_row)
+    // Refusals have an index, and their number an end.
+    let is_walked =
+        matches!(filter.status.as_deref(), Some("received" | "duplicate")) && filter.reason.is_none();
+    let list = List { select: "* FROM inbound_log", table: "inbound_log", is_walked, needle: None };
+    page(sql, &list, conditions.finish(), request, rows::log_row)
 }
 
 /// A page of a table whose rows have a workspace and nothing to be filtered by.
@@ -167,7 +208,9 @@ pub(super) fn of_workspace<T>(
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Page<T>> {
     let conditions = Where::in_workspace("workspace", workspace).finish();
-    page(sql, &format!("* FROM {table}"), "seq", conditions, request, read)
+    let select = format!("* FROM {table}");
+    let list = List { select: &select, table, is_walked: false, needle: None };
+    page(sql, &list, conditions, request, read)
 }
 
 pub(super) fn events(
@@ -176,7 +219,9 @@ pub(super) fn events(
     request: PageRequest,
 ) -> rusqlite::Result<Page<crate::record::EventRow>> {
     let conditions = Where::in_workspace("workspace", workspace).finish();
-    page(sql, &format!("{} FROM events", rows::EVENT_COLUMNS), "seq", conditions, request, rows::event)
+    let select = format!("{} FROM events", rows::EVENT_COLUMNS);
+    let list = List { select: &select, table: "events", is_walked: false, needle: None };
+    page(sql, &list, conditions, request, rows::event)
 }
 
 pub(super) fn delivery_conditions(workspace: WorkspaceId, filter: &DeliveryFilter) -> Conditions {
@@ -196,8 +241,14 @@ pub(super) fn deliveries(
     filter: &DeliveryFilter,
     request: PageRequest,
 ) -> rusqlite::Result<Page<Delivery>> {
-    let conditions = delivery_conditions(workspace, filter);
-    page(sql, rows::DELIVERY_COLUMNS, "deliveries.seq", conditions, request, rows::delivery)
+    let DeliveryFilter { state, destination, event, event_type } = filter;
+    let is_led_to = event.is_some()
+        || (matches!(state, None | Some(DeliveryState::Pending | DeliveryState::Dead))
+            && destination.is_none()
+            && event_type.is_none());
+    let list =
+        List { select: rows::DELIVERY_COLUMNS, table: "deliveries", is_walked: !is_led_to, needle: None };
+    page(sql, &list, delivery_conditions(workspace, filter), request, rows::delivery)
 }
 
 pub(super) fn delivery(
