@@ -24,6 +24,10 @@ pub struct Credentials {
     pub outbound_secret: String,
     /// Opens the API.
     pub api_token: String,
+    /// Signs in to the dashboard.
+    pub admin_email: String,
+    /// With this password.
+    pub admin_password: String,
     /// What clients must trust.
     pub certificate_path: PathBuf,
 }
@@ -97,6 +101,11 @@ impl Site {
     /// What `init` told.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// The database.
