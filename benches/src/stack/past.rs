@@ -184,7 +184,11 @@ impl Life {
             workspace_id: self.endpoint.workspace.id,
             lead_id,
             operator_id: self.operator,
-            verdict: if lead_id.as_bytes()[15] % 2 == 0 { Verdict::Approve } else { Verdict::Reject },
+            verdict: if lead_id.as_bytes()[15].is_multiple_of(2) {
+                Verdict::Approve
+            } else {
+                Verdict::Reject
+            },
             note: None,
             version: None,
         };
