@@ -41,12 +41,13 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Fault> {
     let site = Site::found(arguments.server.as_deref())?;
-    let begun = Instant::now();
+    let (begun, port) = (Instant::now(), site.hold_port()?);
     let past = live_through(&site, arguments.leads).await?;
     let mib = std::fs::metadata(site.database())?.len() / (1024 * 1024);
     println!("a month of {} leads in {:.0} s, {mib} MiB", arguments.leads, begun.elapsed().as_secs_f64());
 
     let client = site.client()?;
+    drop(port);
     let mut server = site.start()?;
     server.answers(&client, "/readyz").await?;
     let mut operator = Operator::sign_in(&client, site.credentials()).await?;

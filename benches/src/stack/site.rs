@@ -98,6 +98,14 @@ impl Site {
         Ok(fs::write(self.settings(), settings)?)
     }
 
+    /// Keeps the port from others while no server runs there.
+    ///
+    /// # Errors
+    /// Somebody else has taken it.
+    pub fn hold_port(&self) -> Result<TcpListener, Fault> {
+        Ok(TcpListener::bind(("127.0.0.1", self.port))?)
+    }
+
     /// What `init` told.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials

@@ -34,9 +34,9 @@ impl Where {
     }
 }
 
-/// How far back one page looks for what no index leads to, so that no search holds a reader for long. The commits of a day or
-/// two on a busy server; what is older is on a page that begins where this one ends.
-const LOOKED_BACK: i64 = 20_000;
+/// How far back one page looks for what no index leads to, so that no search holds a reader for long. What is older is on a page
+/// that begins where this one ends.
+const LOOKED_BACK: i64 = 10_000;
 
 /// Rows to be read newest first.
 struct List<'a> {

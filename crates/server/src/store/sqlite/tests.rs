@@ -158,7 +158,7 @@ async fn finds_one_far_back<T>(read: impl AsyncFn(PageRequest) -> Result<Page<T>
             break;
         }
     }
-    assert_eq!((found, pages), (1, 5));
+    assert_eq!((found, pages), (1, 10));
     let read = &read;
     let whole = Page::full(NEWEST, |page| read(page)).await.expect("it can be read");
     assert_eq!((whole.items.len(), whole.next_cursor), (1, None));
