@@ -7,10 +7,10 @@ use agentflow_signature::{
     Inbound, InboundSecret, SIGNATURE_HEADER_LOWERCASE, Signer, TIMESTAMP_HEADER_LOWERCASE, Timestamp,
 };
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -90,6 +90,11 @@ impl Client {
             .await?;
         stream.flush().await?;
         Ok(stream)
+    }
+
+    /// Name and port, as the `Host` header has them.
+    pub(super) fn host(&self) -> &str {
+        &self.0.host
     }
 
     async fn open(&self) -> Result<TlsStream<TcpStream>, Fault> {
@@ -212,9 +217,16 @@ impl Connection {
         self.send(request).await
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Fault> {
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Fault> {
         self.sender.ready().await?;
-        let answer = self.sender.send_request(request).await?;
+        Ok(self.sender.send_request(request).await?)
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Fault> {
+        let answer = self.exchange(request).await?;
         Ok((answer.status(), answer.into_body().collect().await?.to_bytes()))
     }
 }

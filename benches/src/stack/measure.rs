@@ -44,6 +44,15 @@ impl ProcessUse {
     /// `USER_HZ`, which is 100 on every Linux there is.
     const MICROS_PER_TICK: u64 = 10_000;
 
+    /// Lets the most resident memory there ever was count from now on.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn forget_most(pid: u32) -> Result<(), Fault> {
+        // What 5 means here: proc_pid_clear_refs(5).
+        Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+    }
+
     /// Asks now.
     ///
     /// # Errors

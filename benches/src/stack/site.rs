@@ -24,6 +24,10 @@ pub struct Credentials {
     pub outbound_secret: String,
     /// Opens the API.
     pub api_token: String,
+    /// Signs in to the dashboard.
+    pub admin_email: String,
+    /// With this password.
+    pub admin_password: String,
     /// What clients must trust.
     pub certificate_path: PathBuf,
 }
@@ -94,9 +98,22 @@ impl Site {
         Ok(fs::write(self.settings(), settings)?)
     }
 
+    /// Keeps the port from others while no server runs there.
+    ///
+    /// # Errors
+    /// Somebody else has taken it.
+    pub fn hold_port(&self) -> Result<TcpListener, Fault> {
+        Ok(TcpListener::bind(("127.0.0.1", self.port))?)
+    }
+
     /// What `init` told.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// The database.

@@ -1,9 +1,11 @@
 //! Why a signature was refused, for the inbound log: found after the reply, and never told in it.
 //!
 //! Refused requests are anybody's, so what is spent on them is bounded: a few explanations a second for a workspace, one at
-//! a time in the whole server, a short queue, small bodies. What is over a bound is logged at once, and its finding says which.
+//! a time in the whole server and a rest after each, a short queue, small bodies. What is over a bound is logged at once, and its
+//! finding says which.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use agentflow_events::{Moment, WorkspaceId};
 use agentflow_signature::explain::Mistake;
@@ -11,6 +13,7 @@ use agentflow_signature::{SIGNATURE_HEADER_LOWERCASE, TIMESTAMP_HEADER_LOWERCASE
 use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::directory::LiveWorkspace;
 use crate::rate::RateLimiter;
@@ -34,7 +37,34 @@ pub struct Explainer {
     store: Arc<dyn Store>,
     rate: RateLimiter<WorkspaceId>,
     waiting: Arc<Semaphore>,
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Turn>,
+}
+
+/// Work that is done one at a time and rested after, so that however much there is takes a small share of one core.
+#[derive(Default)]
+struct Turn {
+    taken: Mutex<()>,
+    hurry: CancellationToken,
+}
+
+impl Turn {
+    /// How many times as long as the work a rest is.
+    const RESTS: u32 = 19;
+
+    /// Does `work` on a thread that may wait, in its turn, and hands `then` what came of it; returns when the rest is over.
+    async fn take<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(Option<T>),
+    ) {
+        let _taken = self.taken.lock().await;
+        let begun = Instant::now();
+        then(tokio::task::spawn_blocking(work).await.ok());
+        tokio::select! {
+            () = tokio::time::sleep(begun.elapsed() * Self::RESTS) => {}
+            () = self.hurry.cancelled() => {}
+        }
+    }
 }
 
 impl Explainer {
@@ -42,8 +72,8 @@ impl Explainer {
     const PER_SECOND: u32 = 4;
     /// Largest body that is looked at.
     const BODY_BYTES_MAX: usize = 64 * 1024;
-    /// Explanations that wait for their turn, over all workspaces: at most 2 MiB of bodies.
-    const WAITING_MAX: u32 = 32;
+    /// Explanations that wait for their turn, over all workspaces; they wait for each other's rests.
+    const WAITING_MAX: u32 = 8;
 
     /// An explainer that logs to `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
@@ -68,13 +98,12 @@ impl Explainer {
         let (headers, body) = (signature_headers(refused.headers), refused.body.clone());
         let (store, turn) = (Arc::clone(&self.store), Arc::clone(&self.turn));
         tokio::spawn(async move {
-            let turn = turn.lock().await;
-            let explained =
-                tokio::task::spawn_blocking(move || explain(&workspace, &headers, &body, now)).await;
-            drop(turn);
-            row.finding = explained.ok();
-            store.log(row);
-            drop(place);
+            let log = |finding| {
+                row.finding = finding;
+                store.log(row);
+                drop(place);
+            };
+            turn.take(move || explain(&workspace, &headers, &body, now), log).await;
         });
     }
 
@@ -93,8 +122,9 @@ impl Explainer {
         })
     }
 
-    /// Waits until everything that was to be explained is logged.
+    /// Waits until everything that was to be explained is logged, without a rest from now on.
     pub async fn settle(&self) {
+        self.turn.hurry.cancel();
         // Never closed, so there is nothing else to wait for.
         let _all = self.waiting.acquire_many(Self::WAITING_MAX).await;
     }
@@ -129,4 +159,40 @@ fn signature_headers(headers: &HeaderMap) -> HeaderMap {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Turn;
+
+    /// Works for a millisecond at the least; answers how long it was.
+    fn work() -> Duration {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        begun.elapsed()
+    }
+
+    /// Tokio's clock stands still while there is work, and leaps over the rests.
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_work_takes_a_twentieth_of_the_time() {
+        let (turn, begun) = (Turn::default(), tokio::time::Instant::now());
+        let (mut worked, mut turns) = (Duration::ZERO, 0);
+        for _ in 0..20 {
+            turn.take(work, |took| (worked, turns) = (worked + took.unwrap_or_default(), turns + 1)).await;
+        }
+        assert_eq!(turns, 20);
+        assert!(begun.elapsed() >= worked * 19, "{:?} of rest after {worked:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_rests_at_the_end() {
+        let (turn, begun) = (Turn::default(), tokio::time::Instant::now());
+        turn.hurry.cancel();
+        turn.take(work, drop).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
 }

@@ -15,7 +15,7 @@ use super::{App, Reply, id, not_found};
 use crate::id::{DeliveryId, DestinationId};
 use crate::record::{Attempt, AuditRow, Delivery, DeliveryState, StateReason};
 use crate::reply::{self, Problem};
-use crate::store::{DeliveryFilter, ResendFilter};
+use crate::store::{DeliveryFilter, Page, ResendFilter};
 
 #[derive(Serialize)]
 struct DeliveryJson {
@@ -75,7 +75,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
         event: params.parsed("event", "an event's id", |text| text.parse().ok())?,
         event_type: params.parsed("event_type", TYPES, |text| text.parse().ok())?,
     };
-    let page = app.store.deliveries(caller.workspace_id, &filter, params.page()?).await?;
+    let read = |page| app.store.deliveries(caller.workspace_id, &filter, page);
+    let page = Page::full(params.page()?, read).await?;
     Ok(reply::ok(PageJson::new(page, DeliveryJson::row)))
 }
 

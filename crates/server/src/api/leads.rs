@@ -152,7 +152,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
         source: params.text("source").map(str::to_owned),
         text: params.text("q").map(str::to_owned),
     };
-    let Page { items, next_cursor } = app.store.leads(caller.workspace_id, &filter, params.page()?).await?;
+    let read = |page| app.store.leads(caller.workspace_id, &filter, page);
+    let Page { items, next_cursor } = Page::full(params.page()?, read).await?;
     let mut shown = Vec::with_capacity(items.len());
     for lead in items {
         shown.push(app.show_lead(&caller, lead, App::SUBMISSION_BYTES_IN_LIST).await?);

@@ -14,7 +14,7 @@ use crate::id::{AuditId, DestinationId, LogId, OperationId};
 use crate::reason::Reason;
 use crate::record::{AuditRow, Change, Finding, InboundLogRow, OperationKind, OperationRow};
 use crate::reply;
-use crate::store::{AuditFilter, InboundLogFilter};
+use crate::store::{AuditFilter, InboundLogFilter, Page};
 
 #[derive(Serialize)]
 struct LogJson {
@@ -50,7 +50,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, Reads(caller): Reads, para
         status: params.parsed("status", "received, duplicate or rejected", status)?,
         reason: params.parsed("reason", "a reason code such as invalid_signature", Reason::from_code)?,
     };
-    let page = app.store.inbound_log(caller.workspace_id, &filter, params.page()?).await?;
+    let read = |page| app.store.inbound_log(caller.workspace_id, &filter, page);
+    let page = Page::full(params.page()?, read).await?;
     Ok(reply::ok(PageJson::new(page, LogJson::from)))
 }
 

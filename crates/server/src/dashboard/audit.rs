@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Administers, Visitor};
-use super::elements::{pager, select, time};
+use super::elements::{nothing, pager, select, time};
 use super::fault::Fault;
 use super::forms::Query;
 use super::page::Place;
@@ -100,7 +100,8 @@ fn subject(row: &AuditRow, names: &Names) -> Markup {
             Some((name, None)) => span title=(subject) { (name) },
             None if subject.starts_with("dlv_") => a href={ "/dashboard/outbound/" (subject) } { code { (subject) } },
             None if subject.starts_with("ws_") => "the workspace",
-            None if subject.is_empty() || subject.starts_with("ses_") => "–",
+            None if subject.is_empty() => "–",
+            None if subject.starts_with("ses_") => (subject.split_once(" from ").map_or("–".to_owned(), |(_, address)| format!("from {address}"))),
             None if subject.contains('_') => code { (subject) },
             None => (subject),
         }
@@ -129,6 +130,7 @@ pub(super) async fn list(
         AuditFilter { operator: query.parsed("operator"), action: query.text("action").map(str::to_owned) };
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.audit_log(visitor.workspace_id(), &filter, request).await?;
+    let early = page.ends_early(request);
     let names = dashboard.names(&visitor, &page.items).await?;
     let people = dashboard.management.accounts.operators(visitor.workspace_id()).await?;
     let people: Vec<(String, &str)> =
@@ -146,7 +148,7 @@ pub(super) async fn list(
                 button { "Filter" }
             }
             @if page.items.is_empty() {
-                div.empty { h2 { "Nothing is like this" } p { a href=(PATH) { "Show everything" } } }
+                div.empty { h2 { (nothing(early, "Nothing is like this")) } p { a href=(PATH) { "Show everything" } } }
             } @else {
                 div.scroll { table.cards {
                     thead { tr { th { "When" } th { "Who" } th { "Did" } th { "To" } } }
@@ -159,7 +161,7 @@ pub(super) async fn list(
                     } } }
                 } }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Audit, "Audit", &main).await?)

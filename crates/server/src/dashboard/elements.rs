@@ -168,9 +168,10 @@ pub(super) fn select(name: &str, label: &str, chosen: Option<&str>, options: &[(
     }
 }
 
-/// The links to the newest page, from a later one, and to the next.
-pub(super) fn pager(path: &str, first: &str, next: Option<&str>, is_later: bool) -> Markup {
-    walk(path, first, next, is_later, ("Newest", "Older"))
+/// The links to the newest page, from a later one, and to the next. A search may have ended before its page was full; the next
+/// one goes on there.
+pub(super) fn pager(path: &str, first: &str, next: Option<&str>, is_later: bool, ends_early: bool) -> Markup {
+    walk(path, first, next, is_later, ("Newest", "Older"), ends_early)
 }
 
 /// The links of a list to its beginning and onwards. The page before is the browser's: a list is walked one way.
@@ -180,15 +181,22 @@ pub(super) fn walk(
     next: Option<&str>,
     is_later: bool,
     (to_first, onwards): (&str, &str),
+    ends_early: bool,
 ) -> Markup {
     html! {
+        @if ends_early { p.hint { "What is further back has not been looked through yet." } }
         @if is_later || next.is_some() {
             nav.pager aria-label="Pages" {
                 @if is_later { a.button href={ (path) (mark(first)) } { (to_first) } }
-                @if let Some(next) = next { a.button rel="next" href={ (path) (mark(next)) } { (onwards) } }
+                @if let Some(next) = next { a.button rel="next" href={ (path) (mark(next)) } { @if ends_early { "Search further back" } @else { (onwards) } } }
             }
         }
     }
+}
+
+/// What heads an empty list.
+pub(super) fn nothing(ends_early: bool, otherwise: &'static str) -> &'static str {
+    if ends_early { "Nothing found so far" } else { otherwise }
 }
 
 /// `?` and the query, or nothing.
@@ -207,7 +215,7 @@ mod tests {
 
     use agentflow_events::Moment;
 
-    use super::{bytes, distance, millis, score, time};
+    use super::{bytes, distance, millis, pager, score, time};
     use crate::record::Settings;
 
     #[test]
@@ -242,6 +250,17 @@ mod tests {
             time(now, now).into_string(),
             r#"<time datetime="2023-11-14T22:13:20.000Z" title="2023-11-14 22:13:20 UTC">just now</time>"#
         );
+    }
+
+    #[test]
+    fn a_search_that_ended_early_says_so_and_goes_on() {
+        let shown = |early| pager("/l", "q=a", Some("q=a&cursor=a1"), false, early).into_string();
+        let link = |text| format!(r#"<a rel="next" href="/l?q=a&amp;cursor=a1">{text}</a>"#);
+        assert!(
+            shown(true).contains(&link("Search further back"))
+                && shown(true).contains("not been looked through")
+        );
+        assert!(shown(false).contains(&link("Older")) && !shown(false).contains("looked through"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use agentflow_events::Moment;
 
 use super::Dashboard;
 use super::access::{Views, Visitor, Watches, is_alive};
-use super::elements::{bytes, inbound_status, pager, select, time};
+use super::elements::{bytes, inbound_status, nothing, pager, select, time};
 use super::fault::Fault;
 use super::forms::{Pairs, Query};
 use super::page::Place;
@@ -63,6 +63,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.inbound_log(visitor.workspace_id(), &filter(&query), request).await?;
+    let early = page.ends_early(request);
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
@@ -92,10 +93,10 @@ pub(super) async fn list(
                     div.empty { h2 { "No request yet" } p { "Requests to the inbound URL are listed here, whatever became of them." } }
                     (dashboard.first_lead(&visitor, PATH))
                 } @else {
-                    div.empty { h2 { "No request is like this" } p { a href=(PATH) { "Show all requests" } } }
+                    div.empty { h2 { (nothing(early, "No request is like this")) } p { a href=(PATH) { "Show all requests" } } }
                 }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Inbound, "Inbound logs", &main).await?)

@@ -15,7 +15,7 @@ use maud::html;
 
 use super::Dashboard;
 use super::access::{Views, Visitor};
-use super::elements::{lead_state, mark, pager, score, select, time};
+use super::elements::{lead_state, mark, nothing, pager, score, select, time};
 use super::fault::Fault;
 use super::forms::{Pairs, Query};
 use super::page::Place;
@@ -52,6 +52,7 @@ pub(super) async fn list(
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.leads(visitor.workspace_id(), &filter(&query), request).await?;
     let settings = dashboard.settings_of(&visitor)?;
+    let early = page.ends_early(request);
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
@@ -73,7 +74,7 @@ pub(super) async fn list(
                 div.empty { h2 { "No leads" } p { "None has arrived yet." } }
                 (dashboard.first_lead(&visitor, PATH))
             } @else if page.items.is_empty() {
-                div.empty { h2 { "No lead is like this" } p { a href=(PATH) { "Show all leads" } } }
+                div.empty { h2 { (nothing(early, "No lead is like this")) } p { a href=(PATH) { "Show all leads" } } }
             } @else {
                 div.scroll { table.cards {
                     thead { tr { th { "Lead" } th { "Company" } th { "Score" } th { "State" } th { "Source" } th { "Received" } } }
@@ -87,7 +88,7 @@ pub(super) async fn list(
                     } } }
                 } }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Leads, "Leads", &main).await?)

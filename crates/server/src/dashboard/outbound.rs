@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Operates, Views, Visitor};
-use super::elements::{badge, count, delivery_state, mark, pager, select, time, token};
+use super::elements::{badge, count, delivery_state, mark, nothing, pager, select, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
@@ -102,6 +102,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
     let page = dashboard.store.deliveries(visitor.workspace_id(), &filter(&query), request).await?;
+    let early = page.ends_early(request);
     let destinations = dashboard.store.destinations(visitor.workspace_id()).await?;
     let leads = dashboard.leads_of(&visitor, &page.items).await?;
     let named: Vec<(String, &str)> =
@@ -121,7 +122,7 @@ pub(super) async fn list(
                 button { "Filter" }
             }
             @if page.items.is_empty() {
-                div.empty { h2 { "No deliveries" } p {
+                div.empty { h2 { (nothing(early, "No deliveries")) } p {
                     @if !first.is_empty() { a href=(PATH) { "Show all deliveries" } }
                     @else if destinations.is_empty() { "Events leave for destinations, and there is none yet. " a href="/dashboard/destinations" { "Add a destination" } }
                     @else { "Events that leave for your destinations are listed here with every attempt." }
@@ -138,7 +139,7 @@ pub(super) async fn list(
                     }
                 }
             }
-            (pager(PATH, &first, next.as_deref(), query.has("cursor")))
+            (pager(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }
     };
     Ok(dashboard.show(&visitor, Place::Outbound, "Outbound logs", &main).await?)

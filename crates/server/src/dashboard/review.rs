@@ -10,7 +10,7 @@ use http::header::REFERER;
 use maud::{Markup, html};
 
 use super::access::{Operates, Views, Visitor, Watches};
-use super::elements::{age, count, mark, score, token, walk};
+use super::elements::{age, count, mark, nothing, score, token, walk};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::lead::Dossier;
@@ -52,6 +52,7 @@ pub(super) async fn page(
     // Before the list, so that no lead falls between the two.
     let newest = dashboard.newest_in_review(&visitor, &query).await?;
     let mut page = dashboard.store.leads(visitor.workspace_id(), &filter(&query), request).await?;
+    let early = page.ends_early(request);
     page.items.retain(|lead| !dashboard.holds.is_held(lead.id));
 
     let asked: Option<LeadId> = query.parsed("lead");
@@ -79,12 +80,12 @@ pub(super) async fn page(
                 }
             }
         }
-        None => empty(&dashboard, &visitor, &query),
+        None => empty(&dashboard, &visitor, &query, early),
     };
     let chosen = asked.or_else(|| page.items.first().map(|lead| lead.id));
     let main = html! {
         main.split id="main" data-swap data-opened[asked.is_some()] {
-            (queue(&dashboard, &visitor, &page, &settings, (chosen, newest), &query))
+            (queue(&dashboard, &visitor, (&page, early), &settings, (chosen, newest), &query))
             article.detail id="detail" aria-label="The lead" {
                 a.back href={ (PATH) (mark(&query.query(&["lead"], &[]))) } { "Back to the list" }
                 (detail)
@@ -97,7 +98,7 @@ pub(super) async fn page(
 fn queue(
     dashboard: &Dashboard,
     visitor: &Visitor,
-    page: &Page<Lead>,
+    (page, early): (&Page<Lead>, bool),
     settings: &Settings,
     (chosen, newest): (Option<LeadId>, Option<LeadId>),
     query: &Pairs,
@@ -137,7 +138,7 @@ fn queue(
                 }
             }
             @let words = if newest_first(query) { ("Newest", "Older") } else { ("Oldest", "Newer") };
-            (walk(PATH, &begin, next.as_deref(), query.has("cursor"), words))
+            (walk(PATH, &begin, next.as_deref(), query.has("cursor"), words, early))
             @if !page.items.is_empty() && visitor.may(Role::Operator) {
                 form.bulk id="bulk" method="post" action={ (PATH) "/decide" } {
                     (token(visitor)) (kept(query))
@@ -176,10 +177,10 @@ fn decision_form(visitor: &Visitor, lead: &Lead, next: Option<LeadId>, query: &P
     }
 }
 
-fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs) -> Markup {
+fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs, early: bool) -> Markup {
     html! {
         @if query.text("q").is_some() {
-            div.empty { h2 { "No lead in review has this text" } p { a href=(PATH) { "Show the whole queue" } } }
+            div.empty { h2 { (nothing(early, "No lead in review has this text")) } p { a href=(PATH) { "Show the whole queue" } } }
         } @else {
             div.empty {
                 h2 { "The queue is empty" }

@@ -16,7 +16,7 @@ use super::forms::Form;
 use super::page::Place;
 use crate::record::{ScoringRules, Settings};
 use crate::settings::{SettingsError, broken};
-use crate::store::ScoreCounts;
+use crate::store::{SCORED_MAX, ScoreCounts};
 
 /// The pages of the settings.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn preview(now: [u64; 3], then: [u64; 3]) -> Markup {
     let rows = ["Approved by itself", "For review", "Rejected by itself"];
     html! {
         div.notice role="status" {
-            p { "The leads of the last 30 days, by their scores:" }
+            p { "The leads of the last 30 days, the newest " (SCORED_MAX) " at most, by their scores:" }
             table {
                 thead { tr { th { "" } th.number { "Now" } th.number { "With these" } th.number { "Change" } } }
                 tbody { @for (index, row) in rows.iter().enumerate() { tr {

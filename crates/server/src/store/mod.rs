@@ -26,7 +26,7 @@ pub use admin::{AdminStore, Founding, SealedIn, SecretDropped};
 pub use delivery::{Cancelled, DeliveryStore, ResendFilter};
 pub use factors::FactorStore;
 pub use intake::{Accept, Accepted, Basis, Decide, Decided, IntakeStore, LeadWrite, Seen, SeenQuery};
-pub use overview::{Health, Overview, OverviewStore, ScoreCounts, Step};
+pub use overview::{Health, Overview, OverviewStore, SCORED_MAX, ScoreCounts, Step};
 pub use query::{
     AuditFilter, Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, NoCursor, Page, PageRequest,
     QueryStore, Submissions,

@@ -28,11 +28,11 @@ pub struct Step {
 pub struct Overview {
     /// Oldest first; as many as were asked for.
     pub steps: Vec<Step>,
-    /// From event to delivery in milliseconds, of the newest deliveries, sorted.
+    /// From event to delivery in milliseconds, sorted: those delivered among the newest thousands.
     pub delivery_ms: Vec<u64>,
     /// Deliveries that wait.
     pub pending: u64,
-    /// When the oldest of them was made.
+    /// When the first of them was made.
     pub oldest_pending_at: Option<Moment>,
 }
 
@@ -52,13 +52,17 @@ pub struct Health {
 /// How many leads of a time have each score.
 pub type ScoreCounts = [u64; 101];
 
-/// Sums. They walk what happened in their time, so whoever shows them to many keeps them for a moment.
+/// Leads whose scores are counted, at most: the newest.
+pub const SCORED_MAX: u32 = 10_000;
+
+/// Sums, by whole hours. The store keeps them as it writes, so that asking costs the same however much there is; what the
+/// retention has deleted stays counted.
 ///
 /// # Errors
 /// Every call fails where the store cannot be read.
 #[async_trait]
 pub trait OverviewStore: Send + Sync + 'static {
-    /// Sums over `steps` steps of time from `since`.
+    /// Sums over `steps` steps of time from `since`; both are whole hours.
     async fn overview(
         &self,
         workspace: WorkspaceId,
@@ -67,9 +71,9 @@ pub trait OverviewStore: Send + Sync + 'static {
         steps: usize,
     ) -> Result<Overview, StoreError>;
 
-    /// The destinations that had deliveries since then.
+    /// The destinations that had deliveries since the hour of `since`.
     async fn health(&self, workspace: WorkspaceId, since: Moment) -> Result<Vec<Health>, StoreError>;
 
-    /// The scores of the leads that arrived since then.
+    /// The scores of the leads that arrived since then, of the newest [`SCORED_MAX`].
     async fn scores(&self, workspace: WorkspaceId, since: Moment) -> Result<ScoreCounts, StoreError>;
 }

@@ -52,7 +52,8 @@ pub struct PageRequest {
     pub limit: usize,
 }
 
-/// One page, newest first.
+/// One page, newest first. It may have fewer rows than asked for, even none, though another follows: looking for what is seldom
+/// ends somewhere, and the next page looks on from there.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The rows.
@@ -62,6 +63,32 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// Whether rows that match may be further back although the page is not full.
+    pub fn ends_early(&self, request: PageRequest) -> bool {
+        self.next_cursor.is_some() && self.items.len() < request.limit
+    }
+
+    /// A page that is full unless it is the last: reads on where the store's pages end early.
+    ///
+    /// # Errors
+    /// As `read`'s.
+    pub async fn full<R>(
+        request: PageRequest,
+        mut read: impl FnMut(PageRequest) -> R,
+    ) -> Result<Self, StoreError>
+    where
+        R: Future<Output = Result<Self, StoreError>>,
+    {
+        let mut page = read(request).await?;
+        while page.ends_early(request) {
+            let limit = request.limit - page.items.len();
+            let further = read(PageRequest { cursor: page.next_cursor, limit }).await?;
+            page.items.extend(further.items);
+            page.next_cursor = further.next_cursor;
+        }
+        Ok(page)
+    }
+
     /// A page of a list that is short enough to be read as a whole; its cursor counts rows.
     pub fn of_all(mut all: Vec<T>, request: PageRequest) -> Self {
         let begin = request.cursor.map_or(0, |cursor| usize::try_from(cursor.0).unwrap_or(usize::MAX));

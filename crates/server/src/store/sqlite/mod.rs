@@ -14,6 +14,7 @@ mod factors;
 mod job;
 mod lock;
 mod log;
+mod needle;
 mod operational;
 mod overview;
 mod query;

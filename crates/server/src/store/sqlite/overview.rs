@@ -1,17 +1,17 @@
-//! Sums over time. Ids begin with their moment, so the index by id leads to what is young enough.
+//! Sums over time, from the tables of hours that the schema's triggers keep.
 
 use std::time::Duration;
 
-use agentflow_events::{Id, IdKind, Moment, WorkspaceId};
+use agentflow_events::{Moment, WorkspaceId};
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteStore;
 use super::rows::{self, blob};
-use crate::store::{Health, Overview, OverviewStore, ScoreCounts, Step, StoreError};
+use crate::store::{Health, Overview, OverviewStore, SCORED_MAX, ScoreCounts, Step, StoreError};
 
-/// Deliveries whose time from event to delivery is looked at.
-const SAMPLE: u32 = 10_000;
+/// The newest deliveries, of which those that are delivered tell how long it takes.
+const SAMPLE: u32 = 2_000;
 
 #[async_trait]
 impl OverviewStore for SqliteStore {
@@ -22,17 +22,24 @@ impl OverviewStore for SqliteStore {
         step: Duration,
         steps: usize,
     ) -> Result<Overview, StoreError> {
-        self.readers.read(move |sql| overview(sql, workspace, since, step, steps)).await
+        self.readers
+            .read(move |sql| {
+                let steps = counted(sql, workspace, since, step, steps)?;
+                let delivery_ms = delivery_ms(sql, workspace, since)?;
+                let (pending, oldest_pending_at) = pending(sql, workspace)?;
+                Ok(Overview { steps, delivery_ms, pending, oldest_pending_at })
+            })
+            .await
     }
 
     async fn health(&self, workspace: WorkspaceId, since: Moment) -> Result<Vec<Health>, StoreError> {
         self.readers
             .read(move |sql| {
                 sql.prepare_cached(
-                    "SELECT destination, sum(state = 1) AS delivered, sum(state = 2) AS dead, sum(state = 0) AS pending
-                     FROM deliveries WHERE workspace = ? AND id >= ? GROUP BY destination",
+                    "SELECT destination, sum(delivered) AS delivered, sum(dead) AS dead, sum(pending) AS pending
+                     FROM delivery_hours WHERE workspace = ? AND hour >= ? GROUP BY destination",
                 )?
-                .query_map(params![blob(&workspace), first_id::<crate::id::DeliveryKind>(since).as_slice()], |row| {
+                .query_map(params![blob(&workspace), hour(since)], |row| {
                     Ok(Health {
                         destination_id: rows::id(row, "destination")?,
                         delivered: row.get("delivered")?,
@@ -49,14 +56,14 @@ impl OverviewStore for SqliteStore {
         self.readers
             .read(move |sql| {
                 let mut counts = [0; 101];
+                // The plus keeps the index by email out of it, as in every walk from the newest lead.
                 let mut statement = sql.prepare_cached(
-                    "SELECT json_extract(scored, '$.qualification.score') AS score, count(*) FROM leads
-                     WHERE workspace = ? AND id >= ? AND scored IS NOT NULL GROUP BY score",
+                    "SELECT json_extract(scored, '$.qualification.score') AS score, count(*)
+                     FROM (SELECT scored, received_at FROM leads WHERE +workspace = ? ORDER BY seq DESC LIMIT ?)
+                     WHERE received_at >= ? AND scored IS NOT NULL GROUP BY score",
                 )?;
-                let mut found = statement.query(params![
-                    blob(&workspace),
-                    first_id::<agentflow_events::LeadKind>(since).as_slice()
-                ])?;
+                let mut found =
+                    statement.query(params![blob(&workspace), SCORED_MAX, since.unix_millis()])?;
                 while let Some(row) = found.next()? {
                     let score: usize = row.get(0)?;
                     if let Some(count) = counts.get_mut(score) {
@@ -69,73 +76,78 @@ impl OverviewStore for SqliteStore {
     }
 }
 
-fn first_id<K: IdKind>(since: Moment) -> [u8; 16] {
-    let mut bytes = *Id::<K>::new(u64::try_from(since.unix_millis()).unwrap_or(0), [0; 10]).as_bytes();
-    // Version and variant bits are no part of the order by time.
-    bytes[6..].fill(0);
-    bytes
+/// The hour that a moment lies in, as the tables number them.
+fn hour(at: Moment) -> i64 {
+    at.unix_millis().div_euclid(3_600_000)
 }
 
-fn overview(
+fn counted(
     sql: &Connection,
     workspace: WorkspaceId,
     since: Moment,
     step: Duration,
     steps: usize,
-) -> rusqlite::Result<Overview> {
-    let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
-    let mut overview = Overview { steps: vec![Step::default(); steps], ..Overview::default() };
-    let mut count = |query: &str, first: [u8; 16], add: fn(&mut Step, i64, u64)| -> rusqlite::Result<()> {
-        let mut statement = sql.prepare_cached(query)?;
-        let mut found =
-            statement.query(params![since.unix_millis(), step_ms, blob(&workspace), first.as_slice()])?;
-        while let Some(row) = found.next()? {
-            let index: i64 = row.get(0)?;
-            if let Some(step) = usize::try_from(index).ok().and_then(|index| overview.steps.get_mut(index)) {
-                add(step, row.get(1)?, row.get(2)?);
+) -> rusqlite::Result<Vec<Step>> {
+    let mut counted = vec![Step::default(); steps];
+    let hours = i64::try_from(step.as_secs() / 3_600).unwrap_or(i64::MAX).max(1);
+    let mut count =
+        |query: &str, add: fn(&mut Step, &Row<'_>) -> rusqlite::Result<()>| -> rusqlite::Result<()> {
+            let mut statement = sql.prepare_cached(query)?;
+            let mut found = statement.query(params![blob(&workspace), hour(since), hours])?;
+            while let Some(row) = found.next()? {
+                let index: i64 = row.get("step")?;
+                if let Some(step) = usize::try_from(index).ok().and_then(|index| counted.get_mut(index)) {
+                    add(step, row)?;
+                }
             }
-        }
-        Ok(())
-    };
+            Ok(())
+        };
     count(
-        "SELECT (received_at - ?1) / ?2, 0, count(*) FROM leads WHERE workspace = ?3 AND id >= ?4 GROUP BY 1",
-        first_id::<agentflow_events::LeadKind>(since),
-        |step, _, count| step.leads += count,
-    )?;
-    count(
-        "SELECT (at - ?1) / ?2, type = 'lead.qualified', count(*) FROM events
-         WHERE workspace = ?3 AND id >= ?4 AND type <> 'lead.review_requested' GROUP BY 1, 2",
-        first_id::<agentflow_events::EventKind>(since),
-        |step, approved, count| {
-            *(if approved == 1 { &mut step.approved } else { &mut step.rejected }) += count
+        "SELECT (hour - ?2) / ?3 AS step, sum(arrived), sum(approved), sum(rejected) FROM lead_hours
+         WHERE workspace = ?1 AND hour >= ?2 GROUP BY step",
+        |step, row| {
+            (step.leads, step.approved, step.rejected) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(())
         },
     )?;
     count(
-        "SELECT (created_at - ?1) / ?2, state, count(*) FROM deliveries WHERE workspace = ?3 AND id >= ?4 GROUP BY 1, 2",
-        first_id::<crate::id::DeliveryKind>(since),
-        |step, state, count| match state {
-            1 => step.delivered += count,
-            2 => step.dead += count,
-            _ => {}
+        "SELECT (hour - ?2) / ?3 AS step, sum(delivered), sum(dead) FROM delivery_hours
+         WHERE workspace = ?1 AND hour >= ?2 GROUP BY step",
+        |step, row| {
+            (step.delivered, step.dead) = (row.get(1)?, row.get(2)?);
+            Ok(())
         },
     )?;
+    Ok(counted)
+}
+
+fn delivery_ms(sql: &Connection, workspace: WorkspaceId, since: Moment) -> rusqlite::Result<Vec<u64>> {
     let mut statement = sql.prepare_cached(
-        "SELECT attempts.at + attempts.duration_ms - deliveries.created_at FROM deliveries
-         JOIN attempts ON attempts.delivery = deliveries.seq AND attempts.number = deliveries.attempts
-         WHERE deliveries.workspace = ? AND deliveries.id >= ? AND deliveries.state = 1
-         ORDER BY deliveries.id DESC LIMIT ?",
+        "SELECT attempts.at + attempts.duration_ms - newest.created_at
+         FROM (SELECT * FROM deliveries WHERE workspace = ? ORDER BY seq DESC LIMIT ?) AS newest
+         JOIN attempts ON attempts.delivery = newest.seq AND attempts.number = newest.attempts
+         WHERE newest.state = 1 AND newest.created_at >= ?",
     )?;
-    let first = first_id::<crate::id::DeliveryKind>(since);
     let found = statement
-        .query_map(params![blob(&workspace), first.as_slice(), SAMPLE], |row| row.get::<_, i64>(0))?;
-    for millis in found {
-        overview.delivery_ms.push(u64::try_from(millis?).unwrap_or(0));
-    }
-    overview.delivery_ms.sort_unstable();
-    (overview.pending, overview.oldest_pending_at) = sql
-        .prepare_cached("SELECT count(*), min(created_at) FROM deliveries WHERE state = 0 AND workspace = ?")?
-        .query_row([blob(&workspace)], |row| {
-            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Moment::from_unix_millis)))
-        })?;
-    Ok(overview)
+        .query_map(params![blob(&workspace), SAMPLE, since.unix_millis()], |row| row.get::<_, i64>(0))?;
+    let mut all = found
+        .map(|millis| Ok(u64::try_from(millis?).unwrap_or(0)))
+        .collect::<rusqlite::Result<Vec<u64>>>()?;
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// How many wait, and since when the first of them does.
+fn pending(sql: &Connection, workspace: WorkspaceId) -> rusqlite::Result<(u64, Option<Moment>)> {
+    let of_workspace = [blob(&workspace)];
+    let count = sql
+        .prepare_cached("SELECT count(*) FROM deliveries WHERE state = 0 AND workspace = ?")?
+        .query_row(of_workspace, |row| row.get(0))?;
+    let first = sql
+        .prepare_cached(
+            "SELECT created_at FROM deliveries WHERE state = 0 AND workspace = ? ORDER BY seq LIMIT 1",
+        )?
+        .query_row(of_workspace, |row| rows::moment(row, "created_at"))
+        .optional()?;
+    Ok((count, first))
 }

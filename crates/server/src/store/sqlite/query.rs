@@ -5,10 +5,11 @@ use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::needle::Needle;
 use super::rows::{self, blob, delivery_state_number, state_number};
 use super::{admin, attempts};
 use crate::id::DeliveryId;
-use crate::record::{AuditRow, Delivery, InboundLogRow, Lead, LeadState, StoredSubmission};
+use crate::record::{AuditRow, Delivery, DeliveryState, InboundLogRow, Lead, LeadState, StoredSubmission};
 use crate::store::{
     AuditFilter, Cursor, DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Submissions,
 };
@@ -35,15 +36,20 @@ impl Where {
     }
 }
 
-fn page<T>(
-    sql: &Connection,
-    select: &str,
-    seq: &str,
-    conditions: Conditions,
-    request: PageRequest,
-    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Page<T>> {
-    page_from(sql, select, (seq, Walk::NewestFirst), conditions, request, read)
+/// How far back one page looks for what no index leads to, so that no search holds a reader for long. What is older is on a page
+/// that begins where this one ends.
+const LOOKED_BACK: i64 = 10_000;
+
+/// Rows to be read in the order in which they came, or against it.
+struct List<'a> {
+    /// What `SELECT` is to be followed by.
+    select: &'a str,
+    table: &'a str,
+    /// Whether each row has to be looked at: no index leads to those that are asked for.
+    is_walked: bool,
+    /// What a lead must have in its text beside.
+    needle: Option<Needle>,
+    walk: Walk,
 }
 
 /// Which end a list begins at.
@@ -53,37 +59,86 @@ enum Walk {
     OldestFirst,
 }
 
-fn page_from<T>(
+impl<'a> List<'a> {
+    /// One that an index leads to, newest first.
+    fn all(select: &'a str, table: &'a str) -> Self {
+        Self { select, table, is_walked: false, needle: None, walk: Walk::NewestFirst }
+    }
+}
+
+fn page<T>(
     sql: &Connection,
-    select: &str,
-    (seq, walk): (&str, Walk),
+    list: &List<'_>,
     (mut conditions, mut values): Conditions,
     request: PageRequest,
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Page<T>> {
-    let (beyond, direction) = match walk {
-        Walk::NewestFirst => ("<", "DESC"),
-        Walk::OldestFirst => (">", "ASC"),
+    let List { select, table, needle, walk, .. } = list;
+    let (beyond, up_to, direction) = match walk {
+        Walk::NewestFirst => ("<", ">=", "DESC"),
+        Walk::OldestFirst => (">", "<=", "ASC"),
     };
     if let Some(Cursor(last)) = request.cursor {
-        conditions.push_str(&format!(" AND {seq} {beyond} ?"));
+        conditions.push_str(&format!(" AND {table}.seq {beyond} ?"));
         values.push(last.into());
     }
+    let end = if list.is_walked { end_of_walk(sql, list, request.cursor)? } else { None };
+    if let Some(Cursor(end)) = end {
+        conditions.push_str(&format!(" AND {table}.seq {up_to} ?"));
+        values.push(end.into());
+    }
     let limit = request.limit.clamp(1, 100);
-    // One more than asked for tells whether another page follows.
-    let query = format!("SELECT {select} WHERE {conditions} ORDER BY {seq} {direction} LIMIT {}", limit + 1);
+    let mut query = format!("SELECT {select} WHERE {conditions} ORDER BY {table}.seq {direction}");
+    if needle.is_none() {
+        // One more than asked for tells whether another page follows.
+        query.push_str(&format!(" LIMIT {}", limit + 1));
+    }
     let mut statement = sql.prepare_cached(&query)?;
+    let places = if needle.is_some() { Needle::columns(&statement)? } else { Default::default() };
     let mut found = statement.query(params_from_iter(values))?;
-    let (mut items, mut last, mut more) = (Vec::new(), 0, false);
+    let (mut items, mut last, mut looked_at) = (Vec::new(), 0, 0);
     while let Some(row) = found.next()? {
+        if let Some(needle) = needle
+            && !needle.is_in(row, &places)?
+        {
+            last = row.get("seq")?;
+            looked_at += 1;
+            if looked_at == LOOKED_BACK {
+                return Ok(Page { items, next_cursor: Some(Cursor(last)) });
+            }
+            continue;
+        }
         if items.len() == limit {
-            more = true;
-            break;
+            return Ok(Page { items, next_cursor: Some(Cursor(last)) });
         }
         last = row.get("seq")?;
         items.push(read(row)?);
     }
-    Ok(Page { items, next_cursor: more.then_some(Cursor(last)) })
+    Ok(Page { items, next_cursor: end })
+}
+
+/// Where a walk of [`LOOKED_BACK`] rows ends that begins at the cursor; nothing, where it comes to the list's end.
+fn end_of_walk(
+    sql: &Connection,
+    List { table, walk, .. }: &List<'_>,
+    cursor: Option<Cursor>,
+) -> rusqlite::Result<Option<Cursor>> {
+    let ends = format!("SELECT (SELECT min(seq) FROM {table}), (SELECT max(seq) FROM {table})");
+    let (first, last): (Option<i64>, Option<i64>) =
+        sql.prepare_cached(&ends)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(None) };
+    Ok(match walk {
+        Walk::NewestFirst => {
+            let begin = cursor.map_or(last + 1, |Cursor(before)| before.min(last + 1));
+            let end = begin.saturating_sub(LOOKED_BACK);
+            (end > first).then_some(Cursor(end))
+        }
+        Walk::OldestFirst => {
+            let begin = cursor.map_or(first - 1, |Cursor(after)| after.max(first - 1));
+            let end = begin.saturating_add(LOOKED_BACK);
+            (end < last).then_some(Cursor(end))
+        }
+    })
 }
 
 pub(super) fn leads(
@@ -103,18 +158,14 @@ pub(super) fn leads(
     }
     conditions.and("email_identity = ?", filter.email.clone());
     conditions.and("source = ?", filter.source.clone());
-    if let Some(text) = &filter.text {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let pattern = format!("%{escaped}%");
-        let columns = ["name", "email", "company", "message"];
-        conditions
-            .0
-            .push(format!("({})", columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ")));
-        conditions.1.extend(columns.map(|_| Value::from(pattern.clone())));
-    }
+    let is_led_to = filter.email.is_some() || (open && filter.source.is_none());
+    let is_walked =
+        !is_led_to && (filter.state.is_some() || filter.text.is_some() || filter.source.is_some());
+    let needle = filter.text.as_deref().map(Needle::new).transpose()?;
     let walk = if filter.oldest_first { Walk::OldestFirst } else { Walk::NewestFirst };
     let select = format!("{} FROM leads", rows::LEAD_COLUMNS);
-    page_from(sql, &select, ("seq", walk), conditions.finish(), request, rows::lead)
+    let list = List { select: &select, table: "leads", is_walked, needle, walk };
+    page(sql, &list, conditions.finish(), request, rows::lead)
 }
 
 pub(super) fn count_leads(
@@ -181,7 +232,11 @@ pub(super) fn inbound_log(
         conditions.0.push("status = 2".to_owned());
     }
     conditions.and("reason = ?", filter.reason.map(|reason| reason.code().to_owned()));
-    page(sql, "* FROM inbound_log", "seq", conditions.finish(), request, rows::log_row)
+    // Refusals have an index, and their number an end.
+    let is_walked =
+        matches!(filter.status.as_deref(), Some("received" | "duplicate")) && filter.reason.is_none();
+    let list = List { is_walked, ..List::all("* FROM inbound_log", "inbound_log") };
+    page(sql, &list, conditions.finish(), request, rows::log_row)
 }
 
 /// A page of a table whose rows have a workspace and nothing to be filtered by.
@@ -193,7 +248,8 @@ pub(super) fn of_workspace<T>(
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Page<T>> {
     let conditions = Where::in_workspace("workspace", workspace).finish();
-    page(sql, &format!("* FROM {table}"), "seq", conditions, request, read)
+    let select = format!("* FROM {table}");
+    page(sql, &List::all(&select, table), conditions, request, read)
 }
 
 pub(super) fn audit_log(
@@ -205,7 +261,9 @@ pub(super) fn audit_log(
     let mut conditions = Where::in_workspace("workspace", workspace);
     conditions.and("operator = ?", filter.operator.map(|id| id.as_bytes().to_vec()));
     conditions.and("action = ?", filter.action.clone());
-    page(sql, "* FROM audit", "seq", conditions.finish(), request, admin::audit_row)
+    let is_walked = filter.operator.is_some() || filter.action.is_some();
+    let list = List { is_walked, ..List::all("* FROM audit", "audit") };
+    page(sql, &list, conditions.finish(), request, admin::audit_row)
 }
 
 pub(super) fn events(
@@ -214,7 +272,8 @@ pub(super) fn events(
     request: PageRequest,
 ) -> rusqlite::Result<Page<crate::record::EventRow>> {
     let conditions = Where::in_workspace("workspace", workspace).finish();
-    page(sql, &format!("{} FROM events", rows::EVENT_COLUMNS), "seq", conditions, request, rows::event)
+    let select = format!("{} FROM events", rows::EVENT_COLUMNS);
+    page(sql, &List::all(&select, "events"), conditions, request, rows::event)
 }
 
 pub(super) fn delivery_conditions(workspace: WorkspaceId, filter: &DeliveryFilter) -> Conditions {
@@ -234,8 +293,13 @@ pub(super) fn deliveries(
     filter: &DeliveryFilter,
     request: PageRequest,
 ) -> rusqlite::Result<Page<Delivery>> {
-    let conditions = delivery_conditions(workspace, filter);
-    page(sql, rows::DELIVERY_COLUMNS, "deliveries.seq", conditions, request, |row| {
+    let DeliveryFilter { state, destination, event, event_type } = filter;
+    let is_led_to = event.is_some()
+        || (matches!(state, None | Some(DeliveryState::Pending | DeliveryState::Dead))
+            && destination.is_none()
+            && event_type.is_none());
+    let list = List { is_walked: !is_led_to, ..List::all(rows::DELIVERY_COLUMNS, "deliveries") };
+    page(sql, &list, delivery_conditions(workspace, filter), request, |row| {
         let mut delivery = rows::delivery(row)?;
         delivery.attempts.extend(attempts::last_of(sql, row.get("seq")?)?);
         Ok(delivery)

@@ -9,7 +9,7 @@ use super::checkpoint::LOG_BYTES_KEPT;
 use crate::store::StoreError;
 
 /// Each file takes the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("0006.sql"),
     include_str!("0007.sql"),
     include_str!("0008.sql"),
+    include_str!("0009.sql"),
     include_str!("0010.sql"),
     include_str!("0011.sql"),
 ];

@@ -2,14 +2,19 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use agentflow_events::{EventType, Id, Moment};
 use async_trait::async_trait;
+use rusqlite::params;
 use tempfile::TempDir;
 
 use super::SqliteStore;
-use crate::record::Exchange;
+use crate::record::{DeliveryState, Exchange, LeadState};
 use crate::store::suite::Harness;
-use crate::store::{InboundLogFilter, PageRequest, Store};
+use crate::store::{
+    DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Step, Store, StoreError,
+};
 
 /// Each store in a folder of its own, which goes with the case.
 #[derive(Default)]
@@ -61,15 +66,102 @@ async fn an_older_database_is_brought_up_to_date_and_knows_nothing_of_what_was_a
 
     let store = open_in(folder.path());
     let (filter, page) = (InboundLogFilter::default(), PageRequest { cursor: None, limit: 10 });
-    let workspace = agentflow_events::Id::from_bytes([0; 16]);
+    let workspace = Id::from_bytes([0; 16]);
     let log = store.inbound_log(workspace, &filter, page).await.expect("it can be read");
     assert_eq!(log.items.len(), 1);
     assert_eq!(log.items[0].finding, None);
-    let delivery = store.delivery(workspace, agentflow_events::Id::from_bytes([0; 16])).await;
+    let delivery = store.delivery(workspace, Id::from_bytes([0; 16])).await;
     let attempts = delivery.expect("it can be read").expect("it is there").attempts;
     assert_eq!((attempts.len(), attempts[0].status), (1, Some(200)));
     assert_eq!(attempts[0].exchange, Exchange::default());
+    let hour = Duration::from_secs(3_600);
+    let overview = store.overview(workspace, Moment::from_unix_millis(0), hour, 1).await;
+    let expected = Step { approved: 1, delivered: 1, ..Step::default() };
+    assert_eq!(overview.expect("it can be read").steps, [expected]);
     store.close().await;
+}
+
+/// A lead, a log row and a delivery each at the beginning and at the end; the numbers between them stand for a hundred thousand.
+#[tokio::test]
+async fn a_search_that_has_looked_far_enough_goes_on_with_the_next_page() {
+    let folder = TempDir::new().expect("a folder for the case");
+    open_in(folder.path()).close().await;
+    let sql = rusqlite::Connection::open(folder.path().join("agentflow.db")).expect("the file");
+    for (seq, id, name, state, kind) in
+        [(1, [1_u8; 16], "Ada", 2, "lead.qualified"), (100_000, [2; 16], "Ben", 3, "lead.rejected")]
+    {
+        let workspace = [0_u8; 16];
+        sql.execute(
+            "INSERT INTO leads (seq, id, workspace, version, state, email_identity, email, name, source, fields, received_at)
+             VALUES (?1, ?2, ?3, 1, ?4, ?5, ?5, ?6, ?6, '{}', 1)",
+            params![seq, id, workspace, state, format!("{name}@stacklane.co"), name],
+        )
+        .expect("a lead");
+        sql.execute(
+            "INSERT INTO inbound_log (seq, id, workspace, at, status, remote, body_bytes) VALUES (?, ?, ?, 1, ?, '::1', 1)",
+            params![seq, id, workspace, state - 2],
+        )
+        .expect("a row");
+        sql.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?2, ?, 1, x'7b7d')",
+            params![seq, id, workspace, kind],
+        )
+        .expect("an event");
+        sql.execute(
+            "INSERT INTO deliveries (seq, id, workspace, event, destination, state, attempts, step, created_at)
+             VALUES (?1, ?2, ?3, ?1, ?2, ?4, 0, 0, 1)",
+            params![seq, id, workspace, state + 1],
+        )
+        .expect("a delivery");
+    }
+    drop(sql);
+
+    let store = open_in(folder.path());
+    let workspace = Id::from_bytes([0; 16]);
+    let any = LeadFilter::default;
+    for filter in [
+        LeadFilter { text: Some("ada".to_owned()), ..any() },
+        LeadFilter { source: Some("Ada".to_owned()), ..any() },
+        LeadFilter { state: Some(LeadState::Qualified), ..any() },
+    ] {
+        finds_one_far_back(async |page| store.leads(workspace, &filter, page).await).await;
+    }
+    let filter = InboundLogFilter { status: Some("received".to_owned()), ..InboundLogFilter::default() };
+    finds_one_far_back(async |page| store.inbound_log(workspace, &filter, page).await).await;
+    let any = DeliveryFilter::default;
+    for filter in [
+        DeliveryFilter { state: Some(DeliveryState::Cancelled), ..any() },
+        DeliveryFilter { destination: Some(Id::from_bytes([1; 16])), ..any() },
+        DeliveryFilter { event_type: Some(EventType::LeadQualified), ..any() },
+    ] {
+        finds_one_far_back(async |page| store.deliveries(workspace, &filter, page).await).await;
+    }
+
+    // What an index leads to is there at once, and so is a list of everything.
+    let filter = LeadFilter { email: Some("Ada@stacklane.co".to_owned()), ..LeadFilter::default() };
+    let page = store.leads(workspace, &filter, NEWEST).await.expect("it can be read");
+    assert_eq!((page.items.len(), page.next_cursor), (1, None));
+    let page = store.leads(workspace, &LeadFilter::default(), NEWEST).await.expect("it can be read");
+    assert_eq!((page.items.len(), page.next_cursor), (2, None));
+    store.close().await;
+}
+
+const NEWEST: PageRequest = PageRequest { cursor: None, limit: 10 };
+
+async fn finds_one_far_back<T>(read: impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>) {
+    let (mut found, mut pages, mut request) = (0, 0, NEWEST);
+    loop {
+        let page = read(request).await.expect("it can be read");
+        assert!(page.items.is_empty() || page.next_cursor.is_none(), "it is the last one");
+        (found, pages, request.cursor) = (found + page.items.len(), pages + 1, page.next_cursor);
+        if request.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found, pages), (1, 10));
+    let read = &read;
+    let whole = Page::full(NEWEST, |page| read(page)).await.expect("it can be read");
+    assert_eq!((whole.items.len(), whole.next_cursor), (1, None));
 }
 
 crate::store_suite!(InFolders::default());

@@ -12,8 +12,8 @@ use crate::store::Accept;
 /// Rows that one step looks at, for each kind.
 const STEP: i64 = 500;
 
-/// How long rows of the operational log are kept.
-const OPERATIONAL_LOG_KEPT: Duration = Duration::from_secs(400 * 86_400);
+/// How long rows of the operational log, and sums by the hour, are kept.
+const HISTORY_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 /// One step. Answers whether more is left.
 pub(super) fn step(sql: &Connection, now: Moment, rejected_log_kept: Duration) -> rusqlite::Result<bool> {
@@ -32,12 +32,17 @@ pub(super) fn step(sql: &Connection, now: Moment, rejected_log_kept: Duration) -
         params![now.minus(rejected_log_kept).unix_millis(), STEP],
     )?);
     sql.execute("DELETE FROM invitations WHERE expires_at <= ?", [now.unix_millis()])?;
+    let history_begins = now.minus(HISTORY_KEPT).unix_millis();
     more |= full(sql.execute(
         "DELETE FROM operational_log WHERE seq IN (SELECT seq FROM operational_log WHERE at <= ? ORDER BY seq LIMIT ?)",
-        params![now.minus(OPERATIONAL_LOG_KEPT).unix_millis(), STEP],
+        params![history_begins, STEP],
     )?);
     for workspace in super::admin::workspaces(sql)? {
         more |= forget_bodies(sql, &workspace, now)?;
+        for table in ["lead_hours", "delivery_hours"] {
+            let forget = format!("DELETE FROM {table} WHERE workspace = ? AND hour < ? / 3600000");
+            sql.execute(&forget, params![blob(&workspace.id), history_begins])?;
+        }
         if let Some(days) = workspace.settings.retention_days {
             let before = now.minus(Duration::from_secs(u64::from(days) * 86_400));
             more |= delete_closed_leads(sql, &workspace, before)?;

@@ -45,6 +45,8 @@ pub mod sent;
 #[doc(hidden)]
 pub mod sessions;
 #[doc(hidden)]
+pub mod sums;
+#[doc(hidden)]
 pub mod upkeep;
 #[doc(hidden)]
 pub mod withdrawals;
@@ -196,6 +198,15 @@ macro_rules! store_suite {
                 deliveries_are_found_by_state_destination_event_and_type
                 workspaces_do_not_see_each_others_rows
             }
+            sums {
+                a_fresh_store_sums_to_nothing
+                leads_and_decisions_are_counted_in_their_hour
+                a_refused_write_is_not_counted
+                a_delivery_moves_between_the_sums_of_its_own_hour
+                health_is_told_of_each_destination_since_an_hour
+                what_the_retention_deletes_stays_counted
+                scores_are_counted_of_what_arrived_since
+            }
             administration {
                 a_founded_workspace_has_all_it_was_founded_with
                 a_workspace_is_founded_once_or_not_at_all
@@ -295,6 +306,7 @@ mod tests {
             include_str!("resends.rs"),
             include_str!("secrets.rs"),
             include_str!("sessions.rs"),
+            include_str!("sums.rs"),
             include_str!("upkeep.rs"),
             include_str!("withdrawals.rs"),
         ] {
