@@ -61,6 +61,8 @@ impl Rig {
             inbound_secret: first.inbound_secret.clone(),
             outbound_secret: first.outbound_secret.clone(),
             api_token: first.api_token.clone(),
+            admin_email: first.admin_email.clone(),
+            admin_password: first.admin_password.clone(),
             certificate_path: first.certificate_path.clone(),
         };
         let client = Client::new(&credentials, port).unwrap();

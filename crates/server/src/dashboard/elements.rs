@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_search_that_ended_early_says_so_and_goes_on() {
         let shown = |early| pager("/l", "q=a", Some("q=a&cursor=a1"), false, early).into_string();
-        let link = |text| format!(r#"<a rel="next" href="/l?q=a&amp;cursor=a1">{text}</a>"#);
+        let link = |text| format!(r#"<a class="button" rel="next" href="/l?q=a&amp;cursor=a1">{text}</a>"#);
         assert!(
             shown(true).contains(&link("Search further back"))
                 && shown(true).contains("not been looked through")
