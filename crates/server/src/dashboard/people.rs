@@ -144,12 +144,15 @@ pub(super) async fn change_role(
     {
         return Ok(asks);
     }
-    let person = dashboard
-        .management
-        .accounts
-        .change_operator(visitor.actor(), operator_id(&operator)?, None, Some(role), None)
-        .await?;
-    Ok(dashboard.done(&visitor, OPERATORS, format!("{} is {} now.", person.email, with_article(role))))
+    let (accounts, id) = (&dashboard.management.accounts, operator_id(&operator)?);
+    let before = accounts.operator(visitor.workspace_id(), id).await?;
+    let person = accounts.change_operator(visitor.actor(), id, None, Some(role), None).await?;
+    let invitation = match (before.invited_until, person.invited_until) {
+        (Some(_), None) => " The invitation from before is void: make a new one.",
+        _ => "",
+    };
+    let done = format!("{} is {} now.{invitation}", person.email, with_article(role));
+    Ok(dashboard.done(&visitor, OPERATORS, done))
 }
 
 pub(super) async fn invite_again(
@@ -160,9 +163,8 @@ pub(super) async fn invite_again(
 ) -> Result<Response, Fault> {
     let id = operator_id(&operator)?;
     let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
-    let what =
-        format!("To let whoever has the invitation choose the password of {}, an admin.", person.email);
-    if person.role == Role::Admin
+    let what = format!("To let whoever has the invitation choose the password of {}.", person.email);
+    if (person.role == Role::Admin || !person.password_hash.is_empty())
         && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
     {
         return Ok(asks);

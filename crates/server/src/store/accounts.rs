@@ -47,7 +47,8 @@ pub trait AccountStore: Send + Sync + 'static {
     /// Inserts a person.
     async fn put_operator(&self, operator: Operator, audit: AuditRow) -> Result<AccountChanged, StoreError>;
 
-    /// Changes a person as it stands at the commit. A new password ends an invitation and every session.
+    /// Changes a person as it stands at the commit. A new password ends an invitation and every session; a higher role ends an
+    /// invitation, and so does any other role where there is a password.
     async fn change_operator(
         &self,
         id: OperatorId,

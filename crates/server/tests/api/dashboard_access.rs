@@ -258,6 +258,26 @@ async fn an_invitation_that_is_used_or_over_shows_no_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_higher_role_voids_the_invitation_and_says_so() {
+    let rig = Rig::start().await;
+    let cookie = admin(&rig).await;
+    let token = token_in(&get(&rig, "/dashboard/account", &cookie).await);
+    let body = json!({"email": "v@example.com", "role": "viewer"});
+    let made = rig.call("POST", "/api/v1/operators", body).await.expect(201);
+    let invitation = format!("/dashboard/invitation/{}", made["invitation"]["token"].as_str().unwrap());
+    let path = format!("/dashboard/settings/operators/{}", made["id"].as_str().unwrap());
+    assert_eq!(post(&rig, &path, &cookie, &[("token", &token), ("role", "operator")]).await.status, 303);
+    let page = text(&get(&rig, "/dashboard/settings/operators", &cookie).await);
+    assert!(
+        page.contains(
+            "v@example.com is an operator now. The invitation from before is void: make a new one."
+        )
+    );
+    assert_eq!(get(&rig, &invitation, "").await.status, 404);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_gives_power_away_asks_for_the_password_again() {
     let rig = Rig::start().await;
     let cookie = admin(&rig).await;
@@ -268,12 +288,14 @@ async fn what_gives_power_away_asks_for_the_password_again() {
     let second = rig.call("POST", "/api/v1/operators", body).await.expect(201)["id"].clone();
     let promote = format!("/dashboard/settings/operators/{}", operator.as_str().unwrap());
     let invite_again = format!("/dashboard/settings/operators/{}/invite", second.as_str().unwrap());
-    let acts: [(&str, &[(&str, &str)]); 7] = [
+    let invite_operator = format!("{promote}/invite");
+    let acts: [(&str, &[(&str, &str)]); 8] = [
         ("/dashboard/settings/secrets/inbound/rotate", &[("overlap", "24")]),
         ("/dashboard/settings/secrets/outbound/rotate", &[("overlap", "24"), ("after", "0")]),
         ("/dashboard/settings/inbound/endpoint", &[("sure", "yes")]),
         ("/dashboard/settings/tokens", &[("name", "deploys"), ("role", "viewer")]),
         ("/dashboard/settings/operators", &[("email", "n@example.com"), ("role", "admin")]),
+        (&invite_operator, &[]),
         (&promote, &[("role", "admin")]),
         (&invite_again, &[]),
     ];

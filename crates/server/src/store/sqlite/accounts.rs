@@ -212,6 +212,10 @@ fn change_operator(
         role.as_str(),
         blob(&id)
     ])?;
+    // Whoever made the invitation was asked for what the role of then was worth.
+    if role != known.role && (role > known.role || !known.password_hash.is_empty()) {
+        sql.prepare_cached("DELETE FROM invitations WHERE operator = ?")?.execute([blob(&id)])?;
+    }
     if let Some(hash) = &change.password_hash {
         set_password(sql, id, hash)?;
     }

@@ -105,6 +105,31 @@ pub async fn people_are_changed_field_by_field_within_their_workspace(harness: &
     Ok(())
 }
 
+pub async fn no_invitation_outlives_the_role_that_it_was_made_for(harness: &dyn Harness) -> Outcome {
+    let world = World::open(harness).await?;
+    let mut ada = person(&world, "ada@stacklane.co", Role::Operator);
+    let bob = person(&world, "bob@stacklane.co", Role::Operator);
+    ada.password_hash = "hash".to_owned();
+    for who in [&ada, &bob] {
+        world.store.put_operator(who.clone(), world.audit("operator.create", after(1))).await?;
+    }
+    let stays_after = async |who: &Operator, role: Role| {
+        let invitation = Invitation { token_hash: random(), operator_id: who.id, expires_at: after(100) };
+        world.store.put_invitation(invitation.clone(), world.audit("operator.invite", after(1))).await?;
+        let change = OperatorChange { role: Some(role), ..OperatorChange::default() };
+        world.store.change_operator(who.id, change, world.audit("operator.change", after(2))).await?;
+        Ok::<_, crate::store::StoreError>(
+            world.store.invited(invitation.token_hash, after(3)).await?.is_some(),
+        )
+    };
+    assert!(stays_after(&ada, Role::Operator).await?, "the same role");
+    assert!(!stays_after(&ada, Role::Admin).await?);
+    assert!(!stays_after(&ada, Role::Viewer).await?);
+    assert!(!stays_after(&bob, Role::Admin).await?);
+    assert!(stays_after(&bob, Role::Viewer).await?, "nothing is gained, and there is no other way in");
+    Ok(())
+}
+
 pub async fn the_last_admin_stays_one(harness: &dyn Harness) -> Outcome {
     let world = World::open(harness).await?;
     let admin = world.founding.admin.id;

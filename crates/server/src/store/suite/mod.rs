@@ -223,6 +223,7 @@ macro_rules! store_suite {
                 tokens_come_back_as_they_were_put_until_they_are_deleted
                 a_token_never_may_more_than_its_operator
                 people_are_changed_field_by_field_within_their_workspace
+                no_invitation_outlives_the_role_that_it_was_made_for
                 the_last_admin_stays_one
                 an_invitation_is_used_once_in_its_time_and_replaces_an_earlier_one
             }
