@@ -105,6 +105,9 @@ impl IntoResponse for Fault {
                 (Some(Reason::RateLimited), "Too many tries", text)
             }
             Fault::Crowded(why) => (Some(Reason::StoreUnavailable), "Too many at once", why.to_owned()),
+            Fault::Body(fault @ BodyFault::Crowded) => {
+                (Some(fault.reason()), "Too many at once", format!("Sorry: {fault}. Try again in a moment."))
+            }
             Fault::Body(fault) => (Some(fault.reason()), "That did not work", format!("Sorry: {fault}.")),
             Fault::Store(error) => {
                 tracing::warn!(%error, "a page of the dashboard could not be shown");

@@ -3,16 +3,20 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use tokio::time::{Instant, timeout_at};
 
 use super::Dashboard;
 use super::access::{self, check_is_our_own};
 use super::fault::Fault;
-use crate::edge::{self, BodyBudget};
+use super::shares::Shares;
+use crate::edge::{self, BodyBudget, BodyFault, RemoteAddr, Sender};
 
 /// Names and values in their order.
 #[derive(Clone, Debug, Default)]
@@ -91,16 +95,50 @@ impl FromRequest<Arc<Dashboard>> for EarlyForm {
     type Rejection = Fault;
 
     async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
-        read(request, Dashboard::EARLY_FORM_BYTES_MAX, &dashboard.early_bodies).await.map(Self)
+        let (head, body) = checked(request)?;
+        let &RemoteAddr(remote) = head.extensions.get().ok_or(Fault::Internal)?;
+        dashboard.early_bodies.read(body, Sender::from(remote)).await.map(Self)
     }
 }
 
-async fn read(request: Request, bytes_max: usize, budget: &Arc<BodyBudget>) -> Result<Pairs, Fault> {
+/// The forms of strangers that are on their way. None of them has long, and no sender has more than a few at once: whoever sends
+/// many and ends none would keep everybody else from signing in.
+pub(super) struct EarlyBodies {
+    budget: Arc<BodyBudget>,
+    shares: Shares<Sender>,
+}
+
+impl EarlyBodies {
+    const BYTES_MAX: usize = 4 * 1024;
+    const ALL_BYTES_MAX: usize = 1024 * 1024;
+    const SENDER_MAX: usize = 8;
+    /// For all of a form, with the wait for one of the sender's places.
+    const WITHIN: Duration = Duration::from_secs(3);
+
+    pub(super) fn new() -> Self {
+        Self { budget: BodyBudget::new(Self::ALL_BYTES_MAX), shares: Shares::new(Self::SENDER_MAX) }
+    }
+
+    async fn read(&self, body: Body, sender: Sender) -> Result<Pairs, Fault> {
+        let until = Instant::now() + Self::WITHIN;
+        let place = timeout_at(until, self.shares.take(sender)).await;
+        let _place = place.ok().flatten().ok_or(Fault::Body(BodyFault::Crowded))?;
+        let reading = read(body, Self::BYTES_MAX, &self.budget);
+        timeout_at(until, reading).await.unwrap_or(Err(Fault::Body(BodyFault::Stalled)))
+    }
+}
+
+/// A request with a form of one of our own pages.
+fn checked(request: Request) -> Result<(Parts, Body), Fault> {
     let (head, body) = request.into_parts();
     check_is_our_own(&head)?;
     if !is_form(&head.headers) {
         return Err(Fault::Unusable("This takes a form as browsers send it.".to_owned()));
     }
+    Ok((head, body))
+}
+
+async fn read(body: Body, bytes_max: usize, budget: &Arc<BodyBudget>) -> Result<Pairs, Fault> {
     let body = edge::read(body, bytes_max, budget).await.map_err(|unread| Fault::Body(unread.fault))?;
     Ok(Pairs::parse(&body.bytes))
 }
@@ -109,8 +147,9 @@ impl FromRequest<Arc<Dashboard>> for Form {
     type Rejection = Fault;
 
     async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
-        let expected = access::cookie(request.headers()).map(access::form_token);
-        let pairs = read(request, Dashboard::FORM_BYTES_MAX, &dashboard.bodies).await?;
+        let (head, body) = checked(request)?;
+        let expected = access::cookie(&head.headers).map(access::form_token);
+        let pairs = read(body, Dashboard::FORM_BYTES_MAX, &dashboard.bodies).await?;
         // Both are hashes of what the other side must know, so how long the comparison takes tells nothing of use.
         if expected.is_none() || pairs.exact("token") != expected.as_deref() {
             return Err(Fault::Foreign(
@@ -129,7 +168,44 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Pairs;
+    use std::convert::Infallible;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use bytes::Bytes;
+    use futures_util::future::join_all;
+    use futures_util::stream::{StreamExt, once, pending};
+    use tokio::time::{Instant, sleep};
+
+    use super::{EarlyBodies, Pairs};
+    use crate::dashboard::fault::Fault;
+    use crate::edge::{BodyFault, Sender};
+
+    /// A form that never ends.
+    fn stalled() -> Body {
+        let begun = once(async { Ok::<_, Infallible>(Bytes::from_static(&[b'a'; 4_091])) });
+        Body::from_stream(begun.chain(pending()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_ends_no_form_keeps_nobody_else_from_sending_theirs() {
+        let bodies = EarlyBodies::new();
+        let network = |host: u128| Sender::from(IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | host)));
+        let begun = Instant::now();
+        let flood = join_all((0..300).map(|host| bodies.read(stalled(), network(host))));
+        let others = async {
+            sleep(Duration::from_secs(1)).await;
+            let other = Sender::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+            assert!(bodies.read(Body::from("email=a"), other).await.is_ok());
+            assert_eq!(begun.elapsed().as_secs(), 1);
+        };
+        let (flood, ()) = tokio::join!(flood, others);
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        let refused = |read: &_| matches!(read, Err(Fault::Body(BodyFault::Stalled | BodyFault::Crowded)));
+        assert!(flood.iter().all(refused));
+        assert!(bodies.read(Body::from("email=a"), network(0)).await.is_ok(), "the places are free again");
+    }
 
     #[test]
     fn a_query_is_written_anew_without_what_is_blank_or_left_out() {

@@ -34,6 +34,7 @@ mod proof;
 mod review;
 mod secrets;
 mod settings;
+mod shares;
 mod start;
 mod throttle;
 
@@ -54,6 +55,7 @@ use crate::edge::BodyBudget;
 use crate::management::Management;
 use crate::review::Review;
 use crate::store::Store;
+use forms::EarlyBodies;
 use halfway::Halfway;
 use holds::Holds;
 use once::Once;
@@ -90,7 +92,7 @@ pub struct Dashboard {
     base_url: String,
     own_certificate: Option<PathBuf>,
     bodies: Arc<BodyBudget>,
-    early_bodies: Arc<BodyBudget>,
+    early_bodies: EarlyBodies,
     holds: Arc<Holds>,
     once: Once,
     presence: Presence,
@@ -108,9 +110,6 @@ impl Dashboard {
     const FORM_BYTES_MAX: usize = 256 * 1024;
     /// Bytes of all forms that are on their way.
     const FORMS_BYTES_MAX: usize = 8 * 1024 * 1024;
-    /// The same for forms of whoever is not signed in.
-    const EARLY_FORM_BYTES_MAX: usize = 4 * 1024;
-    const EARLY_FORMS_BYTES_MAX: usize = 1024 * 1024;
     const TAILS_MAX: usize = 64;
 
     /// The dashboard over these parts.
@@ -127,7 +126,7 @@ impl Dashboard {
             base_url,
             own_certificate,
             bodies: BodyBudget::new(Self::FORMS_BYTES_MAX),
-            early_bodies: BodyBudget::new(Self::EARLY_FORMS_BYTES_MAX),
+            early_bodies: EarlyBodies::new(),
             once: Once::default(),
             presence: Presence::default(),
             throttle: Throttle::default(),
