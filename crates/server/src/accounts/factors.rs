@@ -1,5 +1,7 @@
 //! Second factors: an authenticator app's codes, and recovery codes for when it is lost.
 
+use std::time::Duration;
+
 use agentflow_events::OperatorId;
 use zeroize::Zeroizing;
 
@@ -14,30 +16,42 @@ impl Accounts {
     /// Recovery codes of a person.
     pub const RECOVERY_CODES: usize = 10;
 
+    /// How long after its beginning a set-up can be finished.
+    pub const SET_UP_WITHIN: Duration = Duration::from_secs(10 * 60);
+
     /// Begins the set-up of an authenticator, in place of one that was begun and never confirmed. It counts for nothing yet.
     ///
     /// # Errors
     /// [`AccountError::HasFactor`], or the store.
-    pub async fn begin_factor(&self, actor: Actor) -> Result<TotpSecret, AccountError> {
+    pub async fn begin_factor(&self, actor: Actor, session: SessionId) -> Result<TotpSecret, AccountError> {
         let (id, secret) = (actor.operator_id, TotpSecret::generate());
         let sealed = self.vault.seal(&id.to_string(), &secret.to_text());
         let audit = AuditRow::new(actor, self.clock.now(), "second_factor.begin", id);
-        if !self.store.put_factor(id, sealed, audit).await? {
+        if !self.store.put_factor(id, sealed, session, audit).await? {
             return Err(AccountError::HasFactor);
         }
         Ok(secret)
     }
 
-    /// The secret of an authenticator that waits for its first code.
+    /// The secret of an authenticator that waits for its first code in this session.
     ///
     /// # Errors
     /// [`AccountError::NotFound`] where none does, or the store or vault.
-    pub async fn begun_factor(&self, id: OperatorId) -> Result<TotpSecret, AccountError> {
-        let begun = self.store.factor(id).await?.filter(|factor| !factor.is_active);
-        self.open(&begun.ok_or(AccountError::NotFound)?)
+    pub async fn begun_factor(&self, id: OperatorId, session: SessionId) -> Result<TotpSecret, AccountError> {
+        self.open(&self.begun(id, session).await?)
     }
 
-    /// Makes the authenticator count, where this is a code of it, and ends every session but `kept`. Answers the recovery codes,
+    /// The one that was begun in this session, lately. One that was begun in the future is from before the clock was set back.
+    async fn begun(&self, id: OperatorId, session: SessionId) -> Result<SecondFactor, AccountError> {
+        let now = self.clock.now();
+        let waits = |factor: &SecondFactor| {
+            let is_fresh = factor.begun_at <= now && now.since(factor.begun_at) < Self::SET_UP_WITHIN;
+            !factor.is_active && factor.begun_in == session && is_fresh
+        };
+        self.store.factor(id).await?.filter(waits).ok_or(AccountError::NotFound)
+    }
+
+    /// Makes the authenticator count that was begun in this session, where this is a code of it, and ends every other one. Answers the recovery codes,
     /// which are shown this once.
     ///
     /// # Errors
@@ -46,16 +60,15 @@ impl Accounts {
         &self,
         actor: Actor,
         code: &str,
-        kept: SessionId,
+        session: SessionId,
     ) -> Result<Vec<Zeroizing<String>>, AccountError> {
         let (id, now) = (actor.operator_id, self.clock.now());
-        let begun = self.store.factor(id).await?.filter(|factor| !factor.is_active);
-        let begun = begun.ok_or(AccountError::NotFound)?;
+        let begun = self.begun(id, session).await?;
         let step = self.open(&begun)?.step_of(&digits(code), now).ok_or(AccountError::WrongCode)?;
         let codes: Vec<_> = (0..Self::RECOVERY_CODES).map(|_| recovery_code()).collect();
         let hashes = codes.iter().map(|code| recovery_hash(id, code)).collect();
         let audit = AuditRow::new(actor, now, "second_factor.on", id);
-        if !self.store.activate_factor(begun, step, hashes, kept, audit).await? {
+        if !self.store.activate_factor(begun, step, hashes, session, audit).await? {
             return Err(AccountError::NotFound);
         }
         Ok(codes)

@@ -121,8 +121,17 @@ pub(super) async fn begin(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     dashboard.prove_password(&visitor, &form, "password").await?;
-    let secret = dashboard.management.accounts.begin_factor(visitor.actor()).await?;
+    let secret = dashboard.management.accounts.begin_factor(visitor.actor(), visitor.session.id).await?;
     dashboard.show_begun(&visitor, &secret, None).await
+}
+
+fn begin_anew(error: AccountError) -> Fault {
+    match error {
+        AccountError::NotFound => Fault::Unusable(
+            "No authenticator waits for a code here, or it waited too long. Begin anew.".to_owned(),
+        ),
+        error => error.into(),
+    }
 }
 
 pub(super) async fn confirm(
@@ -134,14 +143,12 @@ pub(super) async fn confirm(
     let codes = match accounts.confirm_factor(visitor.actor(), code, visitor.session.id).await {
         Ok(codes) => codes,
         Err(AccountError::WrongCode) => {
-            let secret = accounts.begun_factor(visitor.id()).await?;
+            let begun = accounts.begun_factor(visitor.id(), visitor.session.id).await;
+            let secret = begun.map_err(begin_anew)?;
             let page = dashboard.show_begun(&visitor, &secret, Some(WRONG_CODE)).await?;
             return Ok(reply::refused(Reason::Forbidden, page));
         }
-        Err(AccountError::NotFound) => {
-            return Err(Fault::Unusable("No authenticator waits for a code. Begin anew.".to_owned()));
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(begin_anew(error)),
     };
     let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     let title = "Your recovery codes: each stands in for one code of the app, once, should you lose it. Keep them where the app is not; they are not shown again.";

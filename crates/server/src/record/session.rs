@@ -33,6 +33,10 @@ pub struct SecondFactor {
     pub operator_id: OperatorId,
     /// What codes are made from.
     pub secret: SealedBytes,
+    /// The session in which its set-up began.
+    pub begun_in: SessionId,
+    /// When it began.
+    pub begun_at: Moment,
     /// Whether a code of it was given, since when a sign-in asks for one.
     pub is_active: bool,
     /// Recovery codes that are left.

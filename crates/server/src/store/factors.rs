@@ -17,12 +17,13 @@ pub trait FactorStore: Send + Sync + 'static {
     /// A person's authenticator, active or not yet.
     async fn factor(&self, operator: OperatorId) -> Result<Option<SecondFactor>, StoreError>;
 
-    /// Puts the secret of an authenticator in place that is not active yet; an earlier one that is not goes. False: the person has
-    /// an active one, or is not there.
+    /// Puts the secret of an authenticator in place that is not active yet, begun in this session at the audit row's time; an
+    /// earlier one that is not goes. False: the person has an active one, or is not there.
     async fn put_factor(
         &self,
         operator: OperatorId,
         secret: SealedBytes,
+        begun_in: SessionId,
         audit: AuditRow,
     ) -> Result<bool, StoreError>;
 

@@ -55,6 +55,32 @@ fn shown(page: &Answer) -> Vec<String> {
     parts.map(|part| part.split("</pre>").next().unwrap().to_owned()).collect()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_up_is_finished_where_it_was_begun_and_soon() {
+    let clock = Clock::manual(agentflow_events::Moment::from(std::time::SystemTime::now()));
+    let rig = Rig::start_at(clock.clone(), tempfile::tempdir().unwrap(), |_| {}).await;
+    let (cookie, elsewhere) = (admin(&rig).await, admin(&rig).await);
+    let token = token_in(&get(&rig, "/dashboard/account", &cookie).await);
+    let pairs = [("token", token.as_str()), ("password", rig.first.admin_password.as_str())];
+    let begun = post(&rig, "/dashboard/account/factor", &cookie, &pairs).await;
+    let base32 = &shown(&begun)[0];
+    let confirm = async |cookie: &str, code: &str| {
+        let token = token_in(&get(&rig, "/dashboard/account", cookie).await);
+        post(&rig, "/dashboard/account/factor/confirm", cookie, &[("token", &token), ("code", code)]).await
+    };
+    let check_refused = |answer: &Answer| {
+        assert_eq!(answer.status, 400);
+        assert!(text(answer).contains("Begin anew.") && !text(answer).contains(base32.as_str()));
+    };
+    check_refused(&confirm(&elsewhere, "000000").await);
+    check_refused(&confirm(&elsewhere, &code(base32, &clock)).await);
+    assert_eq!(shown(&confirm(&cookie, &wrong_code(base32, &clock)).await)[0], *base32);
+    clock.advance(Duration::from_secs(10 * 60));
+    check_refused(&confirm(&cookie, &code(base32, &clock)).await);
+    assert_eq!(post(&rig, "/dashboard/account/factor", &cookie, &pairs).await.status, 200);
+    rig.stop().await;
+}
+
 struct Signed {
     rig: Rig,
     clock: Clock,

@@ -528,7 +528,13 @@ impl FactorStore for Memory {
         unused()
     }
 
-    async fn put_factor(&self, _: OperatorId, _: SealedBytes, _: AuditRow) -> Result<bool, StoreError> {
+    async fn put_factor(
+        &self,
+        _: OperatorId,
+        _: SealedBytes,
+        _: SessionId,
+        _: AuditRow,
+    ) -> Result<bool, StoreError> {
         unused()
     }
 

@@ -21,6 +21,7 @@ impl FactorStore for SqliteStore {
         &self,
         operator: OperatorId,
         secret: SealedBytes,
+        begun_in: SessionId,
         audit: AuditRow,
     ) -> Result<bool, StoreError> {
         self.writer
@@ -31,9 +32,10 @@ impl FactorStore for SqliteStore {
                 }
                 tx.sql
                     .prepare_cached(
-                        "INSERT OR REPLACE INTO factors (operator, secret, is_active, last_step) VALUES (?, ?, 0, 0)",
+                        "INSERT OR REPLACE INTO factors (operator, secret, begun_in, begun_at, is_active, last_step)
+                         VALUES (?, ?, ?, ?, 0, 0)",
                     )?
-                    .execute(params![blob(&operator), secret.0])?;
+                    .execute(params![blob(&operator), secret.0, blob(&begun_in), audit.at.unix_millis()])?;
                 accept::audit(tx.sql, &audit)?;
                 Ok(true)
             })
@@ -134,6 +136,8 @@ fn factor(sql: &Connection, operator: OperatorId) -> rusqlite::Result<Option<Sec
         Ok(SecondFactor {
             operator_id: rows::id(row, "operator")?,
             secret: SealedBytes(row.get("secret")?),
+            begun_in: rows::id(row, "begun_in")?,
+            begun_at: rows::moment(row, "begun_at")?,
             is_active: row.get("is_active")?,
             recovery_codes: row.get("recovery_codes")?,
         })

@@ -4,7 +4,7 @@ use agentflow_events::OperatorId;
 
 use super::Harness;
 use super::world::{Outcome, World, after};
-use crate::id::{mint, random};
+use crate::id::{SessionId, mint, random};
 use crate::record::{Role, SealedBytes, SecondFactor, Session};
 use crate::store::{Proven, StoreError};
 
@@ -12,8 +12,13 @@ fn sealed(byte: u8) -> SealedBytes {
     SealedBytes(vec![byte; 64])
 }
 
+fn begun_in() -> SessionId {
+    "ses_0192f3a1c0de7b3e9d2f4a5b6c7d8e9f".parse().expect("an id")
+}
+
 async fn put(world: &World, of: OperatorId, secret: &SealedBytes) -> Result<bool, StoreError> {
-    world.store.put_factor(of, secret.clone(), world.audit("second_factor.begin", after(1))).await
+    let audit = world.audit("second_factor.begin", after(1));
+    world.store.put_factor(of, secret.clone(), begun_in(), audit).await
 }
 
 async fn activate(
@@ -25,6 +30,8 @@ async fn activate(
     let factor = SecondFactor {
         operator_id: world.founding.admin.id,
         secret: secret.clone(),
+        begun_in: begun_in(),
+        begun_at: after(1),
         is_active: false,
         recovery_codes: 0,
     };
@@ -54,7 +61,14 @@ pub async fn a_factor_counts_once_it_is_confirmed(harness: &dyn Harness) -> Outc
     assert!(!put(&world, admin, &sealed(3)).await?, "an active one stays");
     let world = world.reopened(harness).await;
     let found = world.store.factor(admin).await?;
-    let expected = SecondFactor { operator_id: admin, secret: sealed(2), is_active: true, recovery_codes: 2 };
+    let expected = SecondFactor {
+        operator_id: admin,
+        secret: sealed(2),
+        begun_in: begun_in(),
+        begun_at: after(1),
+        is_active: true,
+        recovery_codes: 2,
+    };
     assert_eq!(found, Some(expected));
     assert!(world.store.operator(admin).await?.is_some_and(|who| who.has_second_factor));
     let neighbour = world.neighbour().await?;

@@ -96,7 +96,7 @@ pub async fn everything_that_is_sealed_is_told_and_replaced_as_a_whole(harness: 
     rotate(&world, 10, 10, 10).await?;
     let admin = world.founding.admin.id;
     let begin = world.audit("second_factor.begin", after(11));
-    assert!(world.store.put_factor(admin, SealedBytes(vec![5; 60]), begin).await?);
+    assert!(world.store.put_factor(admin, SealedBytes(vec![5; 60]), mint(after(1)), begin).await?);
     let sealed = world.store.sealed().await?;
     assert_eq!(sealed.len(), 5);
     let [inbound, outbound] = &world.founding.secrets;
