@@ -20,6 +20,7 @@ use super::login::{HALFWAY_COOKIE, LOGIN, cleared, cookie_for, session_cookie};
 use super::once::shown_once;
 use super::page::Place;
 use super::people::{OPERATORS, operator_id};
+use super::throttle::Attempt;
 use super::{Dashboard, assets, page};
 use crate::accounts::AccountError;
 use crate::edge::RemoteAddr;
@@ -88,13 +89,13 @@ impl Dashboard {
     }
 
     /// Refuses unless the field has a code of the operator's; tries count as those of passwords do.
-    async fn prove_code(
+    async fn prove_code<'a>(
         &self,
+        attempt: Attempt<'a>,
         operator: &Operator,
         remote: IpAddr,
         form: &Pairs,
-    ) -> Result<super::throttle::Attempt<'_>, Fault> {
-        let attempt = self.attempt(&operator.email, remote)?;
+    ) -> Result<Attempt<'a>, Fault> {
         let code = Zeroizing::new(form.text("code").unwrap_or_default().to_owned());
         match self.management.accounts.use_code(operator.actor(), &code).await {
             Ok(true) => Ok(attempt),
@@ -162,7 +163,8 @@ pub(super) async fn switch_off(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     dashboard.prove_password(&visitor, &form, "password").await?;
-    dashboard.prove_code(&visitor.operator, visitor.remote, &form).await?.taken_back();
+    let attempt = dashboard.attempt_within(&visitor)?;
+    dashboard.prove_code(attempt, &visitor.operator, visitor.remote, &form).await?.taken_back();
     dashboard.management.accounts.delete_factor(visitor.actor(), visitor.id()).await?;
     Ok(reply::see_other(ACCOUNT))
 }
@@ -223,7 +225,8 @@ pub(super) async fn sign_in_with_code(
         dashboard.halfway.end(&halfway);
         return Ok(reply::see_other(LOGIN));
     };
-    let attempt = match dashboard.prove_code(&operator, remote, &form).await {
+    let attempt = dashboard.attempt(&operator.email, remote)?;
+    let attempt = match dashboard.prove_code(attempt, &operator, remote, &form).await {
         Ok(attempt) => attempt,
         Err(Fault::Unusable(wrong)) => {
             return Ok(reply::html_problem(Some(Reason::Forbidden), code_page(Some(&wrong))));

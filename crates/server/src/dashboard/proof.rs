@@ -28,6 +28,11 @@ impl Dashboard {
         self.throttle.attempt(email, remote, self.clock.now()).map_err(Fault::TooOften)
     }
 
+    /// Counts a try by whoever is signed in.
+    pub(super) fn attempt_within(&self, visitor: &Visitor) -> Result<Attempt<'_>, Fault> {
+        self.throttle.attempt_within(visitor.id(), self.clock.now()).map_err(Fault::TooOften)
+    }
+
     /// The operator and the attempt, which counts on, where this is their password.
     pub(super) async fn try_password<'a>(
         &self,
@@ -81,7 +86,7 @@ impl Dashboard {
         form: &Pairs,
         field: &str,
     ) -> Result<(), Fault> {
-        let attempt = self.attempt(&visitor.operator.email, visitor.remote)?;
+        let attempt = self.attempt_within(visitor)?;
         let given = Zeroizing::new(form.exact(field).unwrap_or_default().to_owned());
         let operator = Some(visitor.operator.clone());
         let Some((_, attempt)) = self.try_password(attempt, visitor.remote, operator, given).await? else {

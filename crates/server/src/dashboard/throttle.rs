@@ -1,4 +1,5 @@
-//! How often passwords and codes may be tried: for an account from one address, from an address, and for an account.
+//! How often passwords and codes may be tried: for an account from one address, from an address, and for an account. And by an
+//! operator who is signed in, whom strangers' tries at the same account keep from nothing.
 //!
 //! A try counts before anything is compared, so that no number of them at the same time passes a limit; what succeeds is
 //! taken back.
@@ -8,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agentflow_events::Moment;
+use agentflow_events::{Moment, OperatorId};
 
 use crate::directory::sha256;
 use crate::edge::Sender;
@@ -25,12 +26,13 @@ enum Key {
     AccountFrom([u8; 32], Sender),
     Address(Sender),
     Account([u8; 32]),
+    SignedIn(OperatorId),
 }
 
 impl Key {
     fn tries_max(self) -> u32 {
         match self {
-            Key::AccountFrom(..) => 10,
+            Key::AccountFrom(..) | Key::SignedIn(_) => 10,
             Key::Address(_) => 30,
             Key::Account(_) => 100,
         }
@@ -65,7 +67,8 @@ pub(super) enum Standing {
 #[must_use]
 pub(super) struct Attempt<'a> {
     throttle: &'a Throttle,
-    keys: [Key; 3],
+    /// The first one is whose limit a success clears.
+    keys: Vec<Key>,
     pub(super) standing: Standing,
 }
 
@@ -84,7 +87,21 @@ impl Throttle {
         now: Moment,
     ) -> Result<Attempt<'_>, Duration> {
         let (account, sender) = (sha256(account.to_ascii_lowercase().as_bytes()), Sender::from(address));
-        let keys = [Key::AccountFrom(account, sender), Key::Address(sender), Key::Account(account)];
+        let keys = vec![Key::AccountFrom(account, sender), Key::Address(sender), Key::Account(account)];
+        self.count(keys, Key::Account(account), now)
+    }
+
+    /// Counts a try by whoever is signed in as this operator.
+    ///
+    /// # Errors
+    /// How long to wait; nothing was counted.
+    pub(super) fn attempt_within(&self, operator: OperatorId, now: Moment) -> Result<Attempt<'_>, Duration> {
+        let key = Key::SignedIn(operator);
+        self.count(vec![key], key, now)
+    }
+
+    /// `first_of` is whose first try is told of.
+    fn count(&self, keys: Vec<Key>, first_of: Key, now: Moment) -> Result<Attempt<'_>, Duration> {
         let mut tries = self.lock();
         let used_up = keys.iter().filter_map(|key| {
             let known = tries.get(key)?;
@@ -93,15 +110,16 @@ impl Throttle {
         if let Some(since) = used_up.max() {
             return Err(since.plus(Self::WINDOW).since(now));
         }
-        let counts = keys.map(|key| count(&mut tries, key, now));
-        let [from_there, _, from_anywhere] = counts;
-        let standing = if from_there == keys[0].tries_max() || from_anywhere == keys[2].tries_max() {
-            Standing::Last
-        } else if from_anywhere == 1 {
-            Standing::First
-        } else {
-            Standing::Between
-        };
+        let mut standing = Standing::Between;
+        for key in &keys {
+            let counted = count(&mut tries, *key, now);
+            // An address is nobody's account.
+            if counted == key.tries_max() && !matches!(key, Key::Address(_)) {
+                standing = Standing::Last;
+            } else if counted == 1 && *key == first_of && standing != Standing::Last {
+                standing = Standing::First;
+            }
+        }
         Ok(Attempt { throttle: self, keys, standing })
     }
 
@@ -166,6 +184,7 @@ mod tests {
     use agentflow_events::Moment;
 
     use super::{Standing, Throttle};
+    use crate::id::mint;
 
     const START: Moment = Moment::from_unix_millis(1_700_000_000_000);
 
@@ -214,6 +233,21 @@ mod tests {
             assert!(fails(&throttle, "ada", address(100 + nth), START));
         }
         assert!(!fails(&throttle, "ada", address(99), START));
+    }
+
+    #[test]
+    fn whoever_is_signed_in_has_ten_tries_of_their_own() {
+        let throttle = Throttle::default();
+        let (ada, bob) = (mint(START), mint(START));
+        for nth in 0..100 {
+            assert!(fails(&throttle, "ada", address(nth), START));
+        }
+        let standings: Vec<_> =
+            (0..10).map(|_| throttle.attempt_within(ada, START).expect("one of ten").standing).collect();
+        assert_eq!((standings[0], standings[9]), (Standing::First, Standing::Last));
+        assert!(standings[1..9].iter().all(|standing| *standing == Standing::Between));
+        assert!(throttle.attempt_within(ada, START).is_err());
+        assert!(throttle.attempt_within(bob, START).is_ok());
     }
 
     #[test]
