@@ -138,7 +138,9 @@ pub(super) async fn end_session(
 ) -> Result<Response, Fault> {
     let session = form.parsed("session").ok_or(Fault::NotFound("session"))?;
     let audit = AuditRow::new(visitor.actor(), dashboard.clock.now(), "session.close", session);
-    dashboard.store.close_sessions(visitor.id(), Some(session), Some(audit)).await?;
+    if dashboard.store.close_sessions(visitor.id(), Some(session), Some(audit)).await? == 0 {
+        return Err(Fault::NotFound("session"));
+    }
     Ok(dashboard.done(&visitor, PATH, "That browser is signed out."))
 }
 

@@ -46,8 +46,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The sessions of one person, newest first.
     async fn sessions(&self, operator: OperatorId) -> Result<Vec<Session>, StoreError>;
 
-    /// Ends one session of a person, or (without an id) all of them; with an audit row where there is one. Answers how
-    /// many were ended.
+    /// Ends one session of a person, or (without an id) all of them; with an audit row where there is one and any ended. Answers
+    /// how many did.
     async fn close_sessions(
         &self,
         operator: OperatorId,

@@ -94,6 +94,27 @@ async fn sign_ins_and_their_failures_are_in_the_audit_log_and_a_flood_of_them_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_session_that_ends_is_told_to_have_ended() {
+    let rig = Rig::start().await;
+    let (cookie, _elsewhere) = (admin(&rig).await, admin(&rig).await);
+    let page = get(&rig, "/dashboard/account", &cookie).await;
+    let token = token_in(&page);
+    let page = text(&page);
+    let session = page.split("name=\"session\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let end = async |session: &str| {
+        let pairs = [("token", token.as_str()), ("session", session)];
+        post(&rig, "/dashboard/account/sessions", &cookie, &pairs).await.status
+    };
+    assert_eq!(end("ses_0192f3a1c0de7b3e9d2f4a5b6c7d8e9f").await, 404);
+    assert_eq!((end(session).await, end(session).await), (303, 404));
+    let rows = rig.get("/api/v1/audit").await;
+    let closed =
+        rows["items"].as_array().unwrap().iter().filter(|row| row["action"] == "session.close").count();
+    assert_eq!(closed, 1);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_longer_than_any_address_is_refused_before_it_is_looked_at() {
     let rig = Rig::start().await;
     for _ in 0..40 {

@@ -117,7 +117,7 @@ impl SessionStore for SqliteStore {
                          WHERE operator = ?1 AND (?2 IS NULL OR id = ?2)",
                     )?
                     .execute(params![blob(&operator), id.as_ref().map(blob)])?;
-                if let Some(audit) = &audit {
+                if let Some(audit) = audit.as_ref().filter(|_| ended > 0) {
                     accept::audit(tx.sql, audit)?;
                 }
                 Ok(u64::try_from(ended).unwrap_or(u64::MAX))

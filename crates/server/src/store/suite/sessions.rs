@@ -114,8 +114,10 @@ pub async fn a_person_ends_one_session_or_all_of_their_own(harness: &dyn Harness
     let (first, second, third) =
         (opened(&world, 10).await?, opened(&world, 20).await?, opened(&world, 30).await?);
     let (mine, theirs) = (world.founding.admin.id, neighbour.founding.admin.id);
-    assert_eq!(world.store.close_sessions(theirs, Some(first.id), None).await?, 0, "not theirs");
     let audit = world.audit("session.close", after(40));
+    let closed = world.store.close_sessions(theirs, Some(first.id), Some(audit.clone())).await?;
+    assert_eq!(closed, 0, "not theirs");
+    assert!(!world.store.audit_rows(world.id(), 10).await?.contains(&audit), "nothing ended");
     assert_eq!(world.store.close_sessions(mine, Some(first.id), Some(audit.clone())).await?, 1);
     assert_eq!(world.store.audit_rows(world.id(), 1).await?, [audit]);
     assert!(!is_there(&world, &first).await?);
