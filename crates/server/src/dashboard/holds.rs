@@ -110,7 +110,8 @@ impl Holds {
                 match state.held.get(&judgement.lead_id).map(|held| &held.judgement) {
                     Some(other) => {
                         let by_themselves = other.operator_id == judgement.operator_id;
-                        if !by_themselves || other.verdict != judgement.verdict {
+                        let is_same = other.verdict == judgement.verdict && other.note == judgement.note;
+                        if !by_themselves || !is_same {
                             taken.push(Taken { name, by_themselves });
                         }
                     }

@@ -318,7 +318,7 @@ pub(super) async fn decide(
             @if decided > taken.len() { p { (count(decided - taken.len(), "other lead")) " went through." } }
             @for one in &taken {
                 p.notice.bad { b { (one.name) } ": "
-                    @if one.by_themselves { "you have decided this lead otherwise; take that back first." }
+                    @if one.by_themselves { "you have decided this lead already; take that back first." }
                     @else { "somebody is deciding this lead at this very moment." }
                 }
             }

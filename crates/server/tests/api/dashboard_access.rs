@@ -218,9 +218,16 @@ async fn a_lead_is_decided_once_however_often_it_is_ticked_or_clicked() {
     form.push(("pick", format!("{id}.1")));
     assert_eq!(decide(&rig, &cookie, &form).await.status, 303, "ticked twice");
     assert_eq!(decide(&rig, &cookie, &form).await.status, 303, "clicked twice");
+    let refused = async |form: &[(&'static str, String)]| {
+        let answer = decide(&rig, &cookie, form).await;
+        assert_eq!(answer.status, 200);
+        assert!(text(&answer).contains("you have decided this lead already; take that back first."));
+    };
+    form.push(("note", "on second thoughts".to_owned()));
+    refused(&form).await;
+    form.pop();
     form[1].1 = "rejected".to_owned();
-    let otherwise = decide(&rig, &cookie, &form).await;
-    assert!(otherwise.status == 200 && text(&otherwise).contains("you have decided this lead otherwise"));
+    refused(&form).await;
 
     let body = json!({"email": "o@example.com", "role": "operator", "password": PASSWORD});
     rig.call("POST", "/api/v1/operators", body).await.expect(201);
