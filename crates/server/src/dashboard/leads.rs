@@ -194,22 +194,35 @@ fn csv_row_of(lead: &Lead) -> String {
     ])
 }
 
-/// A row of RFC 4180, every cell of it quoted. What a spreadsheet would take for a formula gets an apostrophe before it.
+/// A row of RFC 4180, every cell of it quoted. What a spreadsheet would take for a formula gets an apostrophe before it, also
+/// where one that parts cells at `;` or at tabs would see a cell begin.
 fn csv_row(cells: &[&str]) -> String {
     let mut row = String::new();
     for cell in cells {
         row.push_str(if row.is_empty() { "\"" } else { ",\"" });
-        if cell.starts_with(FORMULA_STARTS) {
+        if cell.starts_with(['\t', '\r']) || is_formula(cell) {
             row.push('\'');
         }
-        row.push_str(&cell.replace('"', "\"\""));
+        for (nth, part) in cell.split_inclusive([';', '\t']).enumerate() {
+            if nth > 0 && is_formula(part) {
+                row.push('\'');
+            }
+            row.push_str(&part.replace('"', "\"\""));
+        }
         row.push('"');
     }
     row + "\r\n"
 }
 
-/// Some programs take the full-width forms for the plain ones.
-const FORMULA_STARTS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+/// Whether it begins as a formula, past what programs leave out before one.
+fn is_formula(text: &str) -> bool {
+    let is_left_out =
+        |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\u{200b}' | '\u{feff}');
+    text.trim_start_matches(is_left_out).starts_with(FORMULA_STARTS)
+}
+
+/// Some programs take the full-width and small forms for the plain ones.
+const FORMULA_STARTS: [char; 12] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫'];
 
 #[cfg(test)]
 mod tests {
@@ -230,6 +243,13 @@ mod tests {
         for start in ["=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"] {
             check(&format!("{start}1"), &format!("\"'{start}1\""));
         }
+        for start in ["﹦", " =", "\n=", "\u{a0}+", "\u{3000}\u{feff}@"] {
+            check(&format!("{start}1"), &format!("\"'{start}1\""));
+        }
+        check("\t=1", "\"'\t'=1\"");
+        check("a;=1", "\"a;'=1\"");
+        check("a; \"=1\"", "\"a;' \"\"=1\"\"\"");
+        check("a\t \u{a0}@x; b;", "\"a\t' \u{a0}@x; b;\"");
         check("1-1", "\"1-1\"");
     }
 }
