@@ -6,6 +6,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agentflow_server::clock::Clock;
 use agentflow_server::config::{self, Config, Flags};
@@ -14,12 +15,16 @@ use agentflow_server::setup::{self, FirstStart, SetupError};
 use agentflow_server::telemetry::log_to_stderr;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// A lead's memory is taken on one thread and given back on another, the store's, which the system's allocator pays for with
 /// locks: this one takes a tenth to a quarter less CPU a lead (`scripts/load`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long the end at a second signal waits for decisions that are being taken.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
 
 /// Receives signed leads, qualifies them, and delivers signed events.
 ///
@@ -191,7 +196,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     print(&format!("listening on {}\n", server.base_url())).ok();
 
     let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
+    let (stop, dashboard) = (shutdown.clone(), server.dashboard());
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -203,6 +208,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        // An operator has been told that a held decision stands.
+        dashboard.close();
+        timeout(SETTLE_MAX, dashboard.settle()).await.ok();
         std::process::exit(1);
     });
     server.run(shutdown).await.map_err(Failure::start)

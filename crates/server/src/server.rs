@@ -171,6 +171,11 @@ impl Server {
         self.untold.as_ref()
     }
 
+    /// The dashboard, whose held decisions whoever ends the process early should let [settle](Dashboard::settle) first.
+    pub fn dashboard(&self) -> Arc<Dashboard> {
+        Arc::clone(&self.dashboard)
+    }
+
     /// Serves until `shutdown`, then drains.
     ///
     /// # Errors
