@@ -128,7 +128,8 @@ struct Tail {
     last: Option<LogId>,
     until: Instant,
     begun: bool,
-    _place: OwnedSemaphorePermit,
+    /// The operator's, and one of all.
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 impl Tail {
@@ -191,6 +192,9 @@ pub(super) async fn live(
     Query(query): Query,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
+    let mine = dashboard.tails_by_operator.try_take(visitor.id());
+    let mine = mine
+        .ok_or(Fault::Crowded("You follow as many live tails as you may. Close one, or try again later."))?;
     let place = Arc::clone(&dashboard.tails).try_acquire_owned();
     let place = place.map_err(|_| {
         Fault::Crowded("As many live tails are open as the server keeps. Close one, or try again later.")
@@ -204,7 +208,7 @@ pub(super) async fn live(
         last: last.or_else(|| query.parsed("after")),
         until: Instant::now() + Tail::LASTS,
         begun: false,
-        _place: place,
+        _places: [mine, place],
     };
     Ok(reply::text("text/event-stream", Body::from_stream(unfold(tail, Tail::next))))
 }

@@ -41,6 +41,7 @@ mod throttle;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use agentflow_events::OperatorId;
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{MethodRouter, any, get, post};
@@ -60,6 +61,7 @@ use halfway::Halfway;
 use holds::Holds;
 use once::Once;
 use presence::Presence;
+use shares::Shares;
 use throttle::Throttle;
 
 /// What a [`Dashboard`] is made of.
@@ -100,6 +102,7 @@ pub struct Dashboard {
     halfway: Halfway,
     /// Live tails that are open.
     tails: Arc<Semaphore>,
+    tails_by_operator: Shares<OperatorId>,
     /// Audit rows that are written after the reply.
     notes: TaskTracker,
     closing: CancellationToken,
@@ -111,6 +114,8 @@ impl Dashboard {
     /// Bytes of all forms that are on their way.
     const FORMS_BYTES_MAX: usize = 8 * 1024 * 1024;
     const TAILS_MAX: usize = 64;
+    /// Of an operator among them.
+    const OPERATOR_TAILS_MAX: usize = 4;
 
     /// The dashboard over these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
@@ -132,6 +137,7 @@ impl Dashboard {
             throttle: Throttle::default(),
             halfway: Halfway::default(),
             tails: Arc::new(Semaphore::new(Self::TAILS_MAX)),
+            tails_by_operator: Shares::new(Self::OPERATOR_TAILS_MAX),
             notes: TaskTracker::new(),
             closing,
         })
