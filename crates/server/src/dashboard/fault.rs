@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::access::{By, Views, visitor};
+use super::login::is_short;
 use super::page::{self, Place};
 use super::{Dashboard, elements};
 use crate::edge::BodyFault;
@@ -37,7 +38,7 @@ pub(super) enum Fault {
     Unusable(String),
     /// The password that was asked for again is not the operator's.
     WrongPassword,
-    /// Passwords were tried too often; how long to wait.
+    /// Codes or passwords were tried too often; how long to wait.
     TooOften(Duration),
     /// As many are doing this as may at the same time; one sentence says what.
     Crowded(&'static str),
@@ -66,7 +67,7 @@ impl IntoResponse for Fault {
         let (reason, title, text) = match self {
             Fault::SignInFirst(next) => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
-                if let Some(next) = &next {
+                if let Some(next) = next.as_deref().filter(|next| is_short(next)) {
                     query.append_pair("next", next);
                 }
                 let query = query.finish();
@@ -100,7 +101,7 @@ impl IntoResponse for Fault {
                 wait = Some(until);
                 let until = elements::rough(until.max(Duration::from_secs(1)));
                 let text = format!(
-                    "Passwords were wrong too often for this account or from this address. Try again in {until}."
+                    "Codes or passwords were wrong too often for this account or from this address. Try again in {until}."
                 );
                 (Some(Reason::RateLimited), "Too many tries", text)
             }

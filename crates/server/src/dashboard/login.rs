@@ -29,6 +29,8 @@ pub(super) const HOME: &str = "/dashboard/review";
 pub(super) const LOGIN: &str = "/dashboard/login";
 /// Longer than any email address.
 const EMAIL_BYTES_MAX: usize = 254;
+/// A sign-in that began at a longer address leads home.
+const NEXT_BYTES_MAX: usize = 1024;
 /// The cookie of a sign-in that waits for a code.
 pub(super) const HALFWAY_COOKIE: &str = "__Host-agentflow-code";
 
@@ -41,7 +43,10 @@ pub(super) async fn home_without_slash() -> Response {
 }
 
 pub(super) async fn form(Query(query): Query) -> Response {
-    reply::html(page::bare("Sign in", &sign_in_form(query.text("next"), None, "")))
+    reply::html(page::bare(
+        "Sign in",
+        &sign_in_form(query.text("next").filter(|next| is_short(next)), None, ""),
+    ))
 }
 
 fn sign_in_form(next: Option<&str>, wrong: Option<&str>, email: &str) -> Markup {
@@ -76,10 +81,10 @@ pub(super) async fn sign_in(
         return Err(Fault::Unusable(format!("An email address has {EMAIL_BYTES_MAX} bytes at most.")));
     }
     let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
-    let next = form.text("next").filter(|next| is_ours(next)).unwrap_or(HOME);
+    let next = form.text("next").filter(|next| is_short(next) && is_ours(next)).unwrap_or(HOME);
     let Some(entered) = dashboard.enter_as(email, password, next, remote, &headers).await? else {
         let wrong = Some("This email and password do not belong together.");
-        let body = sign_in_form(form.text("next"), wrong, email);
+        let body = sign_in_form(Some(next).filter(|next| *next != HOME), wrong, email);
         return Ok(reply::html_problem(Some(Reason::Forbidden), page::bare("Sign in", &body)));
     };
     Ok(entered)
@@ -192,6 +197,11 @@ pub(super) fn cookie_for(name: &str, token: &str) -> HeaderValue {
 /// Has the browser forget a cookie.
 pub(super) fn cleared(name: &str) -> HeaderValue {
     cookie_for(name, "; Max-Age=0")
+}
+
+/// Whether it leaves room in the form for name and password, which is a short one.
+pub(super) fn is_short(next: &str) -> bool {
+    next.len() <= NEXT_BYTES_MAX
 }
 
 /// Whether a path is one of the dashboard's pages, as browsers understand it, so that nobody is led elsewhere after the sign-in.

@@ -115,6 +115,23 @@ async fn only_a_session_that_ends_is_told_to_have_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_began_at_a_very_long_address_leads_home() {
+    let rig = Rig::start().await;
+    let leads = async |bytes: usize| {
+        let asked = format!("/dashboard/leads?q={}", "x".repeat(bytes - "/dashboard/leads?q=".len()));
+        let login = get(&rig, &asked, "").await.headers["location"].to_str().unwrap().to_owned();
+        let page = text(&get(&rig, &format!("/dashboard/login?next={asked}"), "").await);
+        let (email, password) = (rig.first.admin_email.as_str(), rig.first.admin_password.as_str());
+        let pairs = [("email", email), ("password", password), ("next", &asked)];
+        let location = post(&rig, "/dashboard/login", "", &pairs).await.headers["location"].clone();
+        (login.contains("next="), page.contains("name=\"next\""), location == asked.as_str())
+    };
+    assert_eq!(leads(1_024).await, (true, true, true));
+    assert_eq!(leads(1_025).await, (false, false, false));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_longer_than_any_address_is_refused_before_it_is_looked_at() {
     let rig = Rig::start().await;
     for _ in 0..40 {
