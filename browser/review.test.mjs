@@ -247,7 +247,7 @@ test("a lead that has changed meanwhile is not decided, and what changed is told
   await page.goto("/dashboard/review?q=Change");
   await api(server, "POST", `/leads/${id}/decision`, { outcome: "rejected" });
   await page.click("#decide button[value=approved]");
-  await page.locator("section.notice", { hasText: "It was rejected by admin@localhost" }).waitFor();
+  await page.locator("section.notice", { hasText: "Change Ling was already rejected by admin@localhost" }).waitFor();
 
   // A submission that arrives while the decision is held: told on the next page.
   const held = await sendLead(server, lead("Held Back"));

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::Dashboard;
 use super::access::{Administers, Operates, Views, Visitor};
 use super::delivery::attempt_of;
-use super::elements::{badge, must_be_sure, risky, sure, time, token};
+use super::elements::{badge, bare_url, must_be_sure, risky, sure, time, token};
 use super::fault::Fault;
 use super::fields::{Draft, Field};
 use super::forms::{Form, Pairs};
@@ -72,7 +72,7 @@ pub(super) async fn list(
                 div.scroll { table.cards {
                     thead { tr { th { "URL" } th { "Events" } th { "State" } th.number { "Delivered, 24 h" } th.number { "Dead" } th.number { "Waiting" } } }
                     tbody { @for to in &destinations { tr {
-                        td.url data-th="URL" { a href={ (PATH) "/" (to.id) } { (to.url) } }
+                        td.url data-th="URL" title=(to.url) { a href={ (PATH) "/" (to.id) } { (bare_url(&to.url)) } }
                         td data-th="Events" { @for kind in &to.event_types { code { (kind.as_str()) } br; } }
                         td data-th="State" { (state(to)) }
                         @let health = of(to);

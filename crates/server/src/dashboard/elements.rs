@@ -199,6 +199,11 @@ pub(super) fn nothing(ends_early: bool, otherwise: &'static str) -> &'static str
     if ends_early { "Nothing found so far" } else { otherwise }
 }
 
+/// A destination's URL as lists show it: all of them are HTTPS.
+pub(super) fn bare_url(url: &str) -> &str {
+    url.strip_prefix("https://").unwrap_or(url)
+}
+
 /// `?` and the query, or nothing.
 pub(super) fn mark(query: &str) -> String {
     if query.is_empty() { String::new() } else { format!("?{query}") }

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Operates, Views, Visitor};
-use super::elements::{badge, count, delivery_state, mark, nothing, pager, select, time, token};
+use super::elements::{badge, bare_url, count, delivery_state, mark, nothing, pager, select, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
@@ -129,7 +129,7 @@ pub(super) async fn list(
                 } }
             } @else {
                 div.scroll { table.cards {
-                    thead { tr { th { "Lead" } th { "Event" } th { "Destination" } th { "State" } th.number { "Attempts" } th { "Last result" } th { "Next try" } th { "Made" } } }
+                    thead { tr { th { "Lead" } th { "Event" } th { "Destination" } th { "State" } th { "Attempts" } th { "Next try" } th { "Made" } } }
                     tbody { @for delivery in &page.items { (row(delivery, leads.get(&delivery.lead_id), url_of(&destinations, delivery), now)) } }
                 } }
                 @if visitor.may(Role::Operator) {
@@ -151,13 +151,12 @@ fn row(delivery: &Delivery, lead: Option<&Lead>, url: &str, now: Moment) -> Mark
         tr {
             td.who data-th="Lead" {
                 a href={ (PATH) "/" (delivery.id) } { @match lead { Some(lead) => (lead.details.name), None => "a deleted lead" } }
-                @if let Some(lead) = lead { span { (lead.details.email.as_sent()) } }
+                @if let Some(lead) = lead { @let email = lead.details.email.as_sent(); span title=(email) { (email) } }
             }
             td data-th="Event" { code { (delivery.event_type.as_str()) } }
-            td.url data-th="Destination" { (url) }
+            td.url data-th="Destination" title=(url) { (bare_url(url)) }
             td data-th="State" { (delivery_state(delivery.state)) }
-            td.number data-th="Attempts" { (last.map_or(0, |last| last.number)) }
-            td data-th="Last result" { @if let Some(last) = last { (result(last)) } @else { "–" } }
+            td.line data-th="Attempts" { @if let Some(last) = last { span { (last.number) " · " (result(last)) } } @else { "–" } }
             td data-th="Next try" { @if let Some(at) = delivery.next_attempt_at { (time(at, now)) } @else { "–" } }
             td data-th="Made" { (time(delivery.created_at, now)) }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentflow_events::LeadId;
+use agentflow_events::{LeadId, Moment};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::HeaderMap;
@@ -71,11 +71,12 @@ pub(super) async fn page(
             let dossier = dashboard.dossier(chosen).await?;
             let others = dashboard.look(&visitor, dossier.lead.id);
             html! {
-                (others_here(dossier.lead.id, &others))
+                @let open = dossier.lead.state == LeadState::InReview && !held;
+                (others_here(dossier.lead.id, &others, &watch(&query, next, open), None))
                 (dossier.markup(dashboard.clock.now(), &settings))
                 @if held {
                     p.notice { "A decision on this lead is being made; it can be taken back below for a moment." }
-                } @else if dossier.lead.state == LeadState::InReview && visitor.may(Role::Operator) {
+                } @else if open && visitor.may(Role::Operator) {
                     (decision_form(&visitor, &dossier.lead, next, &query))
                 }
             }
@@ -144,8 +145,8 @@ fn queue(
                     (token(visitor)) (kept(query))
                     @if let Some(chosen) = chosen { input type="hidden" name="next" value=(chosen); }
                     span data-ticked { "Ticked leads" }
-                    button.good name="outcome" value="approved" { "Approve" }
-                    button.bad name="outcome" value="rejected" { "Reject" }
+                    button.good name="outcome" value="approved" { span data-verb="Approve" { "Approve" } kbd { "a" } }
+                    button.bad name="outcome" value="rejected" { span data-verb="Reject" { "Reject" } kbd { "r" } }
                 }
             }
         }
@@ -250,10 +251,22 @@ pub(super) async fn news(
     Ok(reply::html(news_line(&query, after, fresh).into_string()))
 }
 
-fn others_here(lead: LeadId, others: &[String]) -> Markup {
+/// What the page asks with, again and again: where it stands in which list, and whether its lead was open to be decided.
+fn watch(query: &Pairs, next: Option<LeadId>, open: bool) -> String {
+    let next = next.map(|next| next.to_string());
+    let mut more: Vec<(&str, &str)> = next.iter().map(|next| ("next", next.as_str())).collect();
+    if open {
+        more.push(("open", "yes"));
+    }
+    stay(query).query(&[], &more)
+}
+
+/// Who else looks at the lead, or what became of it under the page's eyes; `watch` is what the page asks again with.
+fn others_here(lead: LeadId, others: &[String], watch: &str, moved: Option<&Markup>) -> Markup {
     html! {
-        p.others id="others" data-poll={ (PATH) "/" (lead) "/presence" } {
-            @if !others.is_empty() { "Also looking at this lead: " b { (others.join(", ")) } }
+        p.others.moved[moved.is_some()] id="others" data-poll={ (PATH) "/" (lead) "/presence" (mark(watch)) } {
+            @if let Some(moved) = moved { (moved) }
+            @else if !others.is_empty() { "Also looking at this lead: " b { (others.join(", ")) } }
         }
     }
 }
@@ -262,9 +275,42 @@ pub(super) async fn presence(
     State(dashboard): State<Arc<Dashboard>>,
     Watches(visitor): Watches,
     Path(lead): Path<String>,
+    Query(query): Query,
 ) -> Result<Response, Fault> {
-    let lead: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
-    Ok(reply::html(others_here(lead, &dashboard.look(&visitor, lead)).into_string()))
+    let id: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
+    let (next, open) = (query.parsed("next"), query.has("open"));
+    let moved = if open { dashboard.moved(&visitor, id, next, &query).await? } else { None };
+    let others = dashboard.look(&visitor, id);
+    Ok(reply::html(others_here(id, &others, &watch(&query, next, open), moved.as_ref()).into_string()))
+}
+
+impl Dashboard {
+    /// What became of a lead that is not in review any more.
+    async fn moved(
+        &self,
+        visitor: &Visitor,
+        id: LeadId,
+        next: Option<LeadId>,
+        query: &Pairs,
+    ) -> Result<Option<Markup>, StoreError> {
+        let what = match self.store.lead(visitor.workspace_id(), id).await? {
+            Some(lead) if lead.state == LeadState::InReview => return Ok(None),
+            Some(lead) => self.decision_on(&lead, self.clock.now()).await?,
+            None => None,
+        };
+        let what = what.unwrap_or_else(|| html! { "gone from the queue" });
+        Ok(Some(html! {
+            "This lead is " (what) ". "
+            a href=(list_at(&stay(query), next)) { @if next.is_some() { "Next lead" } @else { "Back to the queue" } }
+        }))
+    }
+}
+
+/// The queue with this lead open, at the same place of the same list.
+fn list_at(list: &Pairs, lead: Option<LeadId>) -> String {
+    let lead = lead.map(|lead| lead.to_string());
+    let lead: Vec<_> = lead.iter().map(|lead| ("lead", lead.as_str())).collect();
+    format!("{PATH}{}", mark(&list.query(&[], &lead)))
 }
 
 pub(super) async fn decide(
@@ -304,18 +350,35 @@ pub(super) async fn decide(
             name,
         ));
     }
-    let next = form.parsed("next").filter(|next| judgements.iter().all(|(one, _)| one.lead_id != *next));
-    let decided = judgements.len();
+    let is_over = |id: LeadId| {
+        judgements.iter().any(|(one, _)| one.lead_id == id)
+            || stale.iter().any(|(dossier, _)| dossier.lead.id == id)
+            || gone.contains(&id)
+    };
+    let next = form.parsed("next").filter(|next| !is_over(*next));
+    let back = list_at(&stay(&form), next);
+    let mut through: Vec<String> = judgements.iter().map(|(_, name)| name.clone()).collect();
     let taken = if judgements.is_empty() { Vec::new() } else { dashboard.holds.hold(judgements) };
     if stale.is_empty() && taken.is_empty() && gone.is_empty() {
-        let next = next.map(|next: LeadId| next.to_string());
-        let next: Vec<_> = next.iter().map(|next| ("lead", next.as_str())).collect();
-        return Ok(reply::see_other(&format!("{PATH}{}", mark(&stay(&form).query(&[], &next)))));
+        return Ok(reply::see_other(&back));
     }
+    for one in &taken {
+        if let Some(at) = through.iter().position(|name| *name == one.name) {
+            through.remove(at);
+        }
+    }
+    let (did, yours) = match verdict {
+        Verdict::Approve => ("approved", "approval"),
+        Verdict::Reject => ("rejected", "rejection"),
+    };
+    let now = dashboard.clock.now();
     let main = html! {
-        main.narrow id="main" {
+        main.narrow id="main" data-swap {
             h1 { "Not decided" }
-            @if decided > taken.len() { p { (count(decided - taken.len(), "other lead")) " went through." } }
+            section.card {
+                @if !through.is_empty() {
+                p.notice.good { (count(through.len(), "other lead")) " went through, " (did) ": " (through.join(", ")) "." }
+            }
             @for one in &taken {
                 p.notice.bad { b { (one.name) } ": "
                     @if one.by_themselves { "you have decided this lead otherwise; take that back first." }
@@ -323,8 +386,9 @@ pub(super) async fn decide(
                 }
             }
             @for id in &gone { p.notice.bad { b { (id) } ": there is no such lead any more." } }
-            @for (dossier, seen) in &stale { (conflict(dossier, *seen)) }
-            p { a href={ (PATH) (mark(&stay(&form).query(&[], &[]))) } { "Back to the queue" } }
+            @for (dossier, seen) in &stale { (conflict(dossier, *seen, &stay(&form), yours, now)) }
+            div.buttons { a.button href=(back) { "Back to the queue" } }
+            }
         }
     };
     Ok(dashboard.show(&visitor, Place::Review, "Not decided", &main).await?)
@@ -363,16 +427,18 @@ fn stay(form: &Pairs) -> Pairs {
 }
 
 /// What has changed since the operator saw the lead.
-fn conflict(dossier: &Dossier, seen: u64) -> Markup {
+fn conflict(dossier: &Dossier, seen: u64, list: &Pairs, yours: &str, now: Moment) -> Markup {
     let lead = &dossier.lead;
+    let is_open = lead.state == LeadState::InReview;
     html! {
         section.notice.bad {
-            h2 { a href=(if lead.state == LeadState::InReview { format!("{PATH}?lead={}", lead.id) } else { lead::path(lead.id) }) { (lead.details.name) } }
-            @if let Some(decided) = dossier.decided() {
+            h2 { a href=(if is_open { list_at(list, Some(lead.id)) } else { lead::path(lead.id) }) { (lead.details.name) } }
+            @if let Some(decided) = dossier.decided(now) {
                 (decided)
             } @else {
                 (dossier.changes_since(seen).unwrap_or_else(|| html! { p { "It has changed since you saw it; look at it again." } }))
             }
+            p { "Your " (yours) " was not applied." }
         }
     }
 }
