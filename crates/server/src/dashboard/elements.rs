@@ -136,8 +136,8 @@ pub(super) fn delivery_state(state: DeliveryState) -> Markup {
 /// A score from 0 to 100 as a number, coloured by what the workspace's thresholds make of it.
 pub(super) fn score(score: u8, settings: &Settings) -> Markup {
     let (tone, fate) = match qualify::decide(Score::clamped(score.into()), settings) {
-        Outcome::Approved => ("high", "approved by itself"),
-        Outcome::Rejected => ("low", "rejected by itself"),
+        Outcome::Approved => ("high", "approved automatically"),
+        Outcome::Rejected => ("low", "rejected automatically"),
         _ => ("middle", "for review"),
     };
     html! { span class={ "score " (tone) } title={ "Score " (score) " of 100: " (fate) " under the present thresholds" } { (score) } }

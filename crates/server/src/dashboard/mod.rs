@@ -174,6 +174,7 @@ fn routes() -> Routes {
         ("/dashboard/inbound/live", get(inbound::live)),
         ("/dashboard/outbound", get(outbound::list)),
         ("/dashboard/outbound/resend", post(outbound::resend_matching)),
+        ("/dashboard/outbound/cancel", post(outbound::cancel_matching)),
         ("/dashboard/outbound/{id}", get(delivery::one)),
         ("/dashboard/outbound/{id}/resend", post(delivery::resend_one)),
         ("/dashboard/outbound/{id}/cancel", post(delivery::cancel)),

@@ -85,7 +85,7 @@ addEventListener("submit", (event) => {
     for (const [name, value] of [...fields]) if (!value) fields.delete(name);
     visit(`${form.action}?${fields}`);
   } else {
-    visit(form.action, { method: "POST", body: fields });
+    visit(event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : form.action, { method: "POST", body: fields });
   }
 });
 
