@@ -293,7 +293,7 @@ test("a lead that is decided under one's eyes says so, and its buttons go", asyn
   await page.goto("/dashboard/review?q=Eyes");
   await api(server, "POST", `/leads/${ids[0]}/decision`, { outcome: "approved" });
   await page.clock.fastForward(10_000);
-  await page.locator("#others", { hasText: "This lead is approved by admin@localhost" }).waitFor();
+  await page.locator("#others", { hasText: "This lead was approved by admin@localhost" }).waitFor();
   assert.equal(await page.locator("#decide").isVisible(), false);
   await page.keyboard.press("a");
   await page.click("#others a");

@@ -93,7 +93,7 @@ impl Explainer {
             Ok(place) => place,
             Err(skipped) => {
                 // What the reply says is known without looking.
-                let message = format!("{} {}", refused.detail, skipped.message);
+                let message = format!("{}; {}", refused.detail.trim_end_matches('.'), skipped.message);
                 row.finding = Some(Finding { message, ..skipped });
                 return self.store.log(row);
             }
@@ -114,12 +114,12 @@ impl Explainer {
     /// A place in the queue, or which bound stands against it.
     fn place(&self, refused: &Refused<'_>) -> Result<OwnedSemaphorePermit, Finding> {
         if refused.body.len() > Self::BODY_BYTES_MAX {
-            return Err(skipped("skipped_body_too_large", "Not looked into: its body is over 64 KiB."));
+            return Err(skipped("skipped_body_too_large", "not looked into: its body is over 64 KiB"));
         }
         let rate = self.rate.take(refused.workspace.id, refused.now).ok();
         let place = rate.and_then(|()| Arc::clone(&self.waiting).try_acquire_owned().ok());
         place.ok_or_else(|| {
-            skipped("skipped_too_many", "Not looked into: of many refusals at a time only some are.")
+            skipped("skipped_too_many", "not looked into: of many refusals at a time only some are")
         })
     }
 

@@ -166,7 +166,7 @@ fn routes() -> Routes {
         ("/dashboard/review/news", get(review::news)),
         ("/dashboard/review/decide", post(review::decide)),
         ("/dashboard/review/undo", post(review::undo)),
-        ("/dashboard/review/{id}/presence", get(review::presence)),
+        ("/dashboard/review/{id}/presence", get(presence::poll)),
         ("/dashboard/leads", get(leads::list)),
         ("/dashboard/leads.csv", get(leads::csv)),
         ("/dashboard/leads/{id}", get(leads::one)),

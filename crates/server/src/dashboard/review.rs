@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentflow_events::{LeadId, Moment};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::REFERER;
@@ -15,13 +15,14 @@ use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::lead::Dossier;
 use super::page::Place;
+use super::presence::{others_here, watch};
 use super::{Dashboard, lead};
 use crate::record::{Lead, LeadState, Role, Settings};
 use crate::reply;
 use crate::review::{Judgement, Verdict};
 use crate::store::{LeadFilter, Page, PageRequest, StoreError};
 
-const PATH: &str = "/dashboard/review";
+pub(super) const PATH: &str = "/dashboard/review";
 const PAGE_ROWS: usize = 50;
 const NOTE_CHARS_MAX: usize = 2_000;
 /// What a form sends along so that the operator stays at the same place of the same list.
@@ -197,12 +198,6 @@ fn next_after(leads: &[Lead], id: LeadId) -> Option<LeadId> {
     leads.get(at + 1).or_else(|| at.checked_sub(1).and_then(|before| leads.get(before))).map(|lead| lead.id)
 }
 
-impl Dashboard {
-    pub(super) fn look(&self, visitor: &Visitor, lead: LeadId) -> Vec<String> {
-        self.presence.look(lead, &visitor.operator, self.clock.now())
-    }
-}
-
 /// How many leads have come since the list was made, as a link that shows them; the module asks again while the page is seen.
 fn news_line(query: &Pairs, newest: Option<LeadId>, fresh: usize) -> Markup {
     let newest = newest.map(|newest| newest.to_string()).unwrap_or_default();
@@ -251,63 +246,8 @@ pub(super) async fn news(
     Ok(reply::html(news_line(&query, after, fresh).into_string()))
 }
 
-/// What the page asks with, again and again: where it stands in which list, and whether its lead was open to be decided.
-fn watch(query: &Pairs, next: Option<LeadId>, open: bool) -> String {
-    let next = next.map(|next| next.to_string());
-    let mut more: Vec<(&str, &str)> = next.iter().map(|next| ("next", next.as_str())).collect();
-    if open {
-        more.push(("open", "yes"));
-    }
-    stay(query).query(&[], &more)
-}
-
-/// Who else looks at the lead, or what became of it under the page's eyes; `watch` is what the page asks again with.
-fn others_here(lead: LeadId, others: &[String], watch: &str, moved: Option<&Markup>) -> Markup {
-    html! {
-        p.others.moved[moved.is_some()] id="others" data-poll={ (PATH) "/" (lead) "/presence" (mark(watch)) } {
-            @if let Some(moved) = moved { (moved) }
-            @else if !others.is_empty() { "Also looking at this lead: " b { (others.join(", ")) } }
-        }
-    }
-}
-
-pub(super) async fn presence(
-    State(dashboard): State<Arc<Dashboard>>,
-    Watches(visitor): Watches,
-    Path(lead): Path<String>,
-    Query(query): Query,
-) -> Result<Response, Fault> {
-    let id: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
-    let (next, open) = (query.parsed("next"), query.has("open"));
-    let moved = if open { dashboard.moved(&visitor, id, next, &query).await? } else { None };
-    let others = dashboard.look(&visitor, id);
-    Ok(reply::html(others_here(id, &others, &watch(&query, next, open), moved.as_ref()).into_string()))
-}
-
-impl Dashboard {
-    /// What became of a lead that is not in review any more.
-    async fn moved(
-        &self,
-        visitor: &Visitor,
-        id: LeadId,
-        next: Option<LeadId>,
-        query: &Pairs,
-    ) -> Result<Option<Markup>, StoreError> {
-        let what = match self.store.lead(visitor.workspace_id(), id).await? {
-            Some(lead) if lead.state == LeadState::InReview => return Ok(None),
-            Some(lead) => self.decision_on(&lead, self.clock.now()).await?,
-            None => None,
-        };
-        let what = what.unwrap_or_else(|| html! { "gone from the queue" });
-        Ok(Some(html! {
-            "This lead is " (what) ". "
-            a href=(list_at(&stay(query), next)) { @if next.is_some() { "Next lead" } @else { "Back to the queue" } }
-        }))
-    }
-}
-
 /// The queue with this lead open, at the same place of the same list.
-fn list_at(list: &Pairs, lead: Option<LeadId>) -> String {
+pub(super) fn list_at(list: &Pairs, lead: Option<LeadId>) -> String {
     let lead = lead.map(|lead| lead.to_string());
     let lead: Vec<_> = lead.iter().map(|lead| ("lead", lead.as_str())).collect();
     format!("{PATH}{}", mark(&list.query(&[], &lead)))
@@ -416,7 +356,7 @@ fn picks(form: &Pairs) -> Result<Vec<(LeadId, u64)>, Fault> {
     Ok(picked)
 }
 
-fn stay(form: &Pairs) -> Pairs {
+pub(super) fn stay(form: &Pairs) -> Pairs {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for name in KEPT {
         if let Some(value) = form.text(name) {
