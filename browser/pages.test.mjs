@@ -117,7 +117,7 @@ test("ids and secrets are copied with a click, and without script there is no bu
 
 test("on a phone each row of a list is a card that names its cells", async () => {
   const page = await signedIn(browser, server, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
-  for (const name of ["leads", "inbound", "outbound", "destinations", "audit"]) {
+  for (const name of ["leads", "inbound", "outbound", "destinations", "audit", "operators", "tokens", "inbound_settings"]) {
     await page.goto(screens[name]);
     const found = await page.evaluate(() => {
       const cells = [...document.querySelectorAll("table.cards tbody tr:first-child td")];

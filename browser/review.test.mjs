@@ -113,6 +113,8 @@ test("ticks stay while the leads are looked at, and keys act on them", async () 
   await shown(page).filter({ hasText: "Tick Three" }).waitFor();
   assert.equal(await ticked().count(), 2, "the detail has changed, the ticks have not");
   await page.locator("[data-ticked]", { hasText: "2 leads ticked" }).waitFor();
+  assert.match(await page.locator(".bulk button[value=rejected]").textContent(), /^Reject 2\s*r$/);
+  assert.equal(await page.locator("#decide kbd").first().isVisible(), false, "the keys act on what is ticked");
   await page.keyboard.press("r");
   await page.locator(".notice", { hasText: "Rejected 2 leads" }).waitFor();
   await shown(page).filter({ hasText: "Tick Three" }).waitFor();
@@ -247,7 +249,7 @@ test("a lead that has changed meanwhile is not decided, and what changed is told
   await page.goto("/dashboard/review?q=Change");
   await api(server, "POST", `/leads/${id}/decision`, { outcome: "rejected" });
   await page.click("#decide button[value=approved]");
-  await page.locator("section.notice", { hasText: "It was rejected by admin@localhost" }).waitFor();
+  await page.locator("section.notice", { hasText: "Change Ling was already rejected by admin@localhost" }).waitFor();
 
   // A submission that arrives while the decision is held: told on the next page.
   const held = await sendLead(server, lead("Held Back"));
@@ -261,6 +263,42 @@ test("a lead that has changed meanwhile is not decided, and what changed is told
     told = await page.locator(".notice", { hasText: "Held Back was not decided" }).count();
   }
   assert.equal((await api(server, "GET", `/leads/${held}`)).state, "in_review");
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("a conflict keeps the operator's place, and names what went through", async () => {
+  const ids = {};
+  for (const name of ["Place One", "Place Two", "Place Three"]) ids[name] = await sendLead(server, lead(name));
+  const page = await signedIn(browser, server);
+  await page.goto("/dashboard/review?q=Place&order=newest");
+  await api(server, "POST", `/leads/${ids["Place Three"]}/decision`, { outcome: "approved" });
+  await page.click("#decide button[value=rejected]");
+  await page.locator("section.notice", { hasText: "Your rejection was not applied." }).waitFor();
+  await page.click("text=Back to the queue");
+  await page.waitForURL((url) => url.searchParams.get("q") === "Place" && url.searchParams.get("order") === "newest" && url.searchParams.get("lead") === ids["Place Two"]);
+
+  for (const box of await page.locator(".rows input").all()) await box.check();
+  await api(server, "POST", `/leads/${ids["Place Two"]}/decision`, { outcome: "approved" });
+  await page.click(".bulk button[value=rejected]");
+  await page.locator(".notice", { hasText: "1 other lead went through, rejected: Place One." }).waitFor();
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("a lead that is decided under one's eyes says so, and its buttons go", async () => {
+  const ids = [await sendLead(server, lead("Eyes One")), await sendLead(server, lead("Eyes Two"))];
+  const page = await signedIn(browser, server);
+  await page.clock.install();
+  await page.goto("/dashboard/review?q=Eyes");
+  await api(server, "POST", `/leads/${ids[0]}/decision`, { outcome: "approved" });
+  await page.clock.fastForward(10_000);
+  await page.locator("#others", { hasText: "This lead was approved by admin@localhost" }).waitFor();
+  assert.equal(await page.locator("#decide").isVisible(), false);
+  await page.keyboard.press("a");
+  await page.click("#others a");
+  await shown(page).filter({ hasText: "Eyes Two" }).waitFor();
+  assert.equal(await page.locator("#decide").isVisible(), true);
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

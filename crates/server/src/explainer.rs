@@ -28,6 +28,8 @@ pub struct Refused<'a> {
     pub headers: &'a HeaderMap,
     /// The exact body.
     pub body: &'a Bytes,
+    /// What the reply says.
+    pub detail: &'a str,
     /// The time that it was verified at.
     pub now: Moment,
 }
@@ -90,7 +92,9 @@ impl Explainer {
         let place = match self.place(refused) {
             Ok(place) => place,
             Err(skipped) => {
-                row.finding = Some(skipped);
+                // What the reply says is known without looking.
+                let message = format!("{}; {}", refused.detail.trim_end_matches('.'), skipped.message);
+                row.finding = Some(Finding { message, ..skipped });
                 return self.store.log(row);
             }
         };
@@ -110,15 +114,12 @@ impl Explainer {
     /// A place in the queue, or which bound stands against it.
     fn place(&self, refused: &Refused<'_>) -> Result<OwnedSemaphorePermit, Finding> {
         if refused.body.len() > Self::BODY_BYTES_MAX {
-            return Err(skipped("skipped_body_too_large", "bodies over 64 KiB are not looked into"));
+            return Err(skipped("skipped_body_too_large", "not looked into: its body is over 64 KiB"));
         }
         let rate = self.rate.take(refused.workspace.id, refused.now).ok();
         let place = rate.and_then(|()| Arc::clone(&self.waiting).try_acquire_owned().ok());
         place.ok_or_else(|| {
-            skipped(
-                "skipped_too_many",
-                "of many refusals at a time only some are looked into; this one was not",
-            )
+            skipped("skipped_too_many", "not looked into: of many refusals at a time only some are")
         })
     }
 

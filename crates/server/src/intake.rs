@@ -107,7 +107,8 @@ impl Intake {
             let row = self.refusal(endpoint, refusal.reason, request.remote, request.body.len());
             if refusal.reason.is_of_signature() {
                 let (workspace, headers, body) = (&endpoint.workspace, request.headers, &request.body);
-                self.explainer.log(row, &Refused { workspace, headers, body, now });
+                let detail = &refusal.detail;
+                self.explainer.log(row, &Refused { workspace, headers, body, detail, now });
             } else {
                 self.store.log(InboundLogRow { finding: Some(refusal.finding()), ..row });
             }

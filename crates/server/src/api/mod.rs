@@ -24,7 +24,8 @@ use agentflow_events::{Id, IdKind};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
-use http::Method;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::clock::Clock;
 use crate::deliver::Deliver;
@@ -33,7 +34,7 @@ use crate::edge::BodyBudget;
 use crate::management::Management;
 use crate::reason::Reason;
 use crate::record::AuditRow;
-use crate::reply::Problem;
+use crate::reply::{self, Problem};
 use crate::review::Review;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -169,7 +170,12 @@ pub fn router(app: Arc<App>) -> Router {
     router.fallback(no_such_route).with_state(app)
 }
 
-async fn no_such_route() -> Response {
+async fn no_such_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    // Whoever opens the server's address in a browser looks for the dashboard.
+    let reads_html = |accept: &HeaderValue| accept.to_str().is_ok_and(|accept| accept.contains("text/html"));
+    if method.is_safe() && uri.path() == "/" && headers.get(ACCEPT).is_some_and(reads_html) {
+        return reply::see_other("/dashboard");
+    }
     Problem::new(Reason::NotFound, "There is nothing at this path; /api/v1/openapi.json names what there is.")
         .into_response()
 }

@@ -71,13 +71,13 @@ pub(super) async fn show(
             }
             (factor)
             section { h2 { "Where you are signed in" }
-                div.scroll { table {
+                div.scroll { table.cards {
                     thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
                     tbody { @for session in &sessions { tr {
-                        td { span title=(session.user_agent) { (short(&session.user_agent)) } @if session.id == visitor.session.id { " " b { "(this one)" } } }
-                        td { (session.remote_addr) }
-                        td { (time(session.created_at, now)) }
-                        td { (time(session.seen_at, now)) }
+                        td data-th="Browser" { span title=(session.user_agent) { (short(&session.user_agent)) } @if session.id == visitor.session.id { " " b { "(this one)" } } }
+                        td data-th="From" { (session.remote_addr) }
+                        td data-th="Signed in" { (time(session.created_at, now)) }
+                        td data-th="Last used" { (time(session.seen_at, now)) }
                         td { @if session.id != visitor.session.id {
                             form method="post" action={ (PATH) "/sessions" } { (token(&visitor)) input type="hidden" name="session" value=(session.id); button { "End" } }
                         } }

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::Dashboard;
 use super::access::{Administers, Operates, Views, Visitor};
 use super::delivery::attempt_of;
-use super::elements::{badge, must_be_sure, risky, sure, time, token};
+use super::elements::{age, badge, bare_url, must_be_sure, risky, sure, time, token};
 use super::fault::Fault;
 use super::fields::{Draft, Field};
 use super::forms::{Form, Pairs};
@@ -30,7 +30,7 @@ impl From<DestinationError> for Fault {
         match error {
             DestinationError::NotFound => Fault::NotFound("destination"),
             DestinationError::Store(error) => error.into(),
-            refused => Fault::Unusable(format!("Sorry: {refused}.")),
+            refused => Fault::Unusable(format!("Sorry: {}.", refused.to_string().trim_end_matches('.'))),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(super) async fn list(
                 div.scroll { table.cards {
                     thead { tr { th { "URL" } th { "Events" } th { "State" } th.number { "Delivered, 24 h" } th.number { "Dead" } th.number { "Waiting" } } }
                     tbody { @for to in &destinations { tr {
-                        td.url data-th="URL" { a href={ (PATH) "/" (to.id) } { (to.url) } }
+                        td.url data-th="URL" title=(to.url) { a href={ (PATH) "/" (to.id) } { (bare_url(&to.url)) } }
                         td data-th="Events" { @for kind in &to.event_types { code { (kind.as_str()) } br; } }
                         td data-th="State" { (state(to)) }
                         @let health = of(to);
@@ -107,6 +107,7 @@ fn form(
         form.stack method="post" action=(action) {
             (token(visitor))
             (draft.field(&Field { kind: "url", placeholder: Some("https://hooks.example.com/agentflow"), ..Field::text("url", "URL", url) }))
+            @if draft.is_wrong("sure") { (draft.told("sure")) (sure()) }
             fieldset { legend { "Events" }
                 @for kind in EventType::ALL { label.tick { input type="checkbox" name="event_types" value=(kind.as_str()) checked[wants(*kind)]; span { code { (kind.as_str()) } } } }
                 (draft.told("event_types"))
@@ -140,7 +141,7 @@ async fn read(dashboard: &Dashboard, form: Pairs) -> (Draft, Wanted) {
     if url.is_empty() {
         draft.refuse("url", "A destination has a URL.");
     } else if let Err(fault) = dashboard.management.destinations.check_url(&url).await {
-        draft.refuse("url", format!("This URL cannot be used: {fault}."));
+        draft.refuse("url", format!("This URL cannot be used: {}.", fault.to_string().trim_end_matches('.')));
     }
     if event_types.is_empty() {
         draft.refuse("event_types", "Tick at least one event.");
@@ -155,13 +156,17 @@ pub(super) async fn create(
     Administers(visitor): Administers,
     Form(pairs): Form,
 ) -> Result<Response, Fault> {
-    let (draft, read) = read(&dashboard, pairs).await;
+    let sure = pairs.has("sure");
+    let (mut draft, read) = read(&dashboard, pairs).await;
+    if draft.is_right() && !sure && dashboard.has_destination(&visitor, &read.url).await? {
+        draft.refuse("sure", "There is a destination with this URL. Events would go there twice.");
+    }
     if !draft.is_right() {
         let main = html! {
             main.narrow id="main" data-swap {
                 p { a href=(PATH) { "All destinations" } }
                 header.top { h1 { "Add a destination" } }
-                (form(&visitor, PATH, None, &draft, "Add"))
+                section { (form(&visitor, PATH, None, &draft, "Add")) }
             }
         };
         return Ok(dashboard.show_refused(&visitor, Place::Destinations, "Add a destination", &main).await?);
@@ -197,6 +202,13 @@ pub(super) async fn one(
 }
 
 impl Dashboard {
+    /// Whether events go to this URL already.
+    async fn has_destination(&self, visitor: &Visitor, url: &str) -> Result<bool, Fault> {
+        let all = self.management.destinations.all(visitor.workspace_id()).await?;
+        let asked = url::Url::parse(url).ok();
+        Ok(all.iter().any(|to| to.url == url || (asked.is_some() && url::Url::parse(&to.url).ok() == asked)))
+    }
+
     async fn show_destination(
         &self,
         visitor: &Visitor,
@@ -222,12 +234,12 @@ impl Dashboard {
                 (self.told(visitor))
                 p.facts {
                     "Added " (time(to.created_at, now))
-                    @if let Some(at) = to.failing_since { " · every attempt has failed since " (time(at, now)) }
+                    @if let Some(at) = to.failing_since { " · every attempt has failed for " (age(at, now)) }
                 }
                 div.tiles {
                     div.tile { b { (health.delivered) } span { "delivered, 24 h" } }
                     div.tile { b { (health.dead) } span { "dead letters, 24 h" } }
-                    div.tile { b { (health.pending) } span { "of these wait" } }
+                    div.tile { b { (health.pending) } span { "waiting" } }
                 }
                 div.buttons {
                     a.button href={ "/dashboard/outbound?destination=" (to.id) } { "Its deliveries" }

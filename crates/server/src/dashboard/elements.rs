@@ -136,8 +136,8 @@ pub(super) fn delivery_state(state: DeliveryState) -> Markup {
 /// A score from 0 to 100 as a number, coloured by what the workspace's thresholds make of it.
 pub(super) fn score(score: u8, settings: &Settings) -> Markup {
     let (tone, fate) = match qualify::decide(Score::clamped(score.into()), settings) {
-        Outcome::Approved => ("high", "approved by itself"),
-        Outcome::Rejected => ("low", "rejected by itself"),
+        Outcome::Approved => ("high", "approved automatically"),
+        Outcome::Rejected => ("low", "rejected automatically"),
         _ => ("middle", "for review"),
     };
     html! { span class={ "score " (tone) } title={ "Score " (score) " of 100: " (fate) " under the present thresholds" } { (score) } }
@@ -197,6 +197,11 @@ pub(super) fn walk(
 /// What heads an empty list.
 pub(super) fn nothing(ends_early: bool, otherwise: &'static str) -> &'static str {
     if ends_early { "Nothing found so far" } else { otherwise }
+}
+
+/// A destination's URL as lists show it: all of them are HTTPS.
+pub(super) fn bare_url(url: &str) -> &str {
+    url.strip_prefix("https://").unwrap_or(url)
 }
 
 /// `?` and the query, or nothing.

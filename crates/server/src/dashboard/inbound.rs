@@ -113,7 +113,7 @@ fn row_of(row: &InboundLogRow, now: Moment) -> Markup {
             }
             td data-th="From" { (row.remote_addr) }
             td data-th="Size" { @if row.body_bytes == 0 { "–" } @else { (bytes(row.body_bytes)) } }
-            td data-th="Lead" { @if let Some(lead) = row.lead_id { a href={ "/dashboard/leads/" (lead) } { "open" } } @else { "–" } }
+            td data-th="Lead" { @if let Some(lead) = row.lead_id { a href={ "/dashboard/leads/" (lead) } { "Open the lead" } } @else { "–" } }
         }
     }
 }

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use serde_json::value::RawValue;
 
 use super::Dashboard;
-use super::elements::{badge, bar, count, lead_state, score, time, utc};
-use crate::record::{EventRow, Lead, Scored, Settings, StoredSubmission};
+use super::elements::{badge, bar, count, lead_state, score, time};
+use crate::record::{DecisionRecord, EventRow, Lead, Scored, Settings, StoredSubmission};
 use crate::store::{StoreError, Submissions};
 
 /// A lead with everything that its page shows.
@@ -15,7 +15,7 @@ pub(super) struct Dossier {
     pub(super) lead: Lead,
     pub(super) submissions: Submissions,
     pub(super) events: Vec<EventRow>,
-    /// The operator who decided, where one did.
+    /// Who decided, where it is decided.
     decided_by: Option<String>,
 }
 
@@ -26,12 +26,23 @@ impl Dashboard {
     pub(super) async fn dossier(&self, lead: Lead) -> Result<Dossier, StoreError> {
         let submissions = self.store.submissions(lead.workspace_id, lead.id, Self::SUBMISSION_BYTES).await?;
         let events = self.store.lead_events(lead.workspace_id, lead.id).await?;
-        let operator = lead.decision.as_ref().and_then(|record| record.decision.operator_id);
-        let decided_by = match operator {
-            Some(operator) => self.store.operator(operator).await?.map(|operator| operator.email),
-            None => None,
-        };
+        let decided_by = self.decided_by(&lead).await?;
         Ok(Dossier { lead, submissions, events, decided_by })
+    }
+
+    async fn decided_by(&self, lead: &Lead) -> Result<Option<String>, StoreError> {
+        let Some(record) = &lead.decision else { return Ok(None) };
+        let by = match record.decision.operator_id {
+            Some(operator) => self.store.operator(operator).await?.map(|operator| operator.email),
+            None => Some("the thresholds".to_owned()),
+        };
+        Ok(Some(by.unwrap_or_else(|| "a former operator".to_owned())))
+    }
+
+    /// Which decision was taken on a lead, by whom and when: `approved by ada@example.com 20 s ago`.
+    pub(super) async fn decision_on(&self, lead: &Lead, now: Moment) -> Result<Option<Markup>, StoreError> {
+        let by = self.decided_by(lead).await?;
+        Ok(lead.decision.as_ref().zip(by).map(|(record, by)| decision(record, &by, now)))
     }
 }
 
@@ -96,11 +107,7 @@ impl Dossier {
             }));
         }
         if let Some(record) = &self.lead.decision {
-            let by = match (&self.decided_by, record.decision.operator_id) {
-                (Some(email), _) => email.clone(),
-                (None, Some(_)) => "a former operator".to_owned(),
-                (None, None) => "the thresholds".to_owned(),
-            };
+            let by = self.decided_by.as_deref().unwrap_or_default();
             all.push((
                 record.decided_at,
                 html! {
@@ -138,13 +145,15 @@ impl Dossier {
         })
     }
 
-    pub(super) fn decided(&self) -> Option<Markup> {
-        let record = self.lead.decision.as_ref()?;
-        let by = self.decided_by.as_deref().unwrap_or("the thresholds");
-        Some(
-            html! { p { "It was " (record.decision.outcome.as_str()) " by " b { (by) } " at " (utc(record.decided_at)) "." } },
-        )
+    /// That it is decided already, where it is.
+    pub(super) fn decided(&self, now: Moment) -> Option<Markup> {
+        let (record, by) = (self.lead.decision.as_ref()?, self.decided_by.as_deref()?);
+        Some(html! { p { (self.lead.details.name) " was already " (decision(record, by, now)) "." } })
     }
+}
+
+fn decision(record: &DecisionRecord, by: &str, now: Moment) -> Markup {
+    html! { (record.decision.outcome.as_str()) " by " b { (by) } " " (time(record.decided_at, now)) }
 }
 
 fn qualification(scored: &Scored, settings: &Settings) -> Markup {

@@ -79,11 +79,11 @@ pub(super) async fn list(
                 div.scroll { table.cards {
                     thead { tr { th { "Lead" } th { "Company" } th { "Score" } th { "State" } th { "Source" } th { "Received" } } }
                     tbody { @for lead in &page.items { tr {
-                        td.who data-th="Lead" { a href={ (PATH) "/" (lead.id) } { (lead.details.name) } span { (lead.details.email.as_sent()) } }
-                        td data-th="Company" { (lead.details.company.as_deref().unwrap_or("–")) }
+                        td.who data-th="Lead" { a href={ (PATH) "/" (lead.id) } { (lead.details.name) } @let email = lead.details.email.as_sent(); span title=(email) { (email) } }
+                        td.line data-th="Company" title=[lead.details.company.as_deref()] { (lead.details.company.as_deref().unwrap_or("–")) }
                         td data-th="Score" { @if let Some(scored) = &lead.scored { (score(scored.qualification.score.value(), &settings)) } @else { "–" } }
                         td data-th="State" { (lead_state(lead.state)) }
-                        td data-th="Source" { (lead.details.source.as_deref().unwrap_or("–")) }
+                        td.line data-th="Source" title=[lead.details.source.as_deref()] { (lead.details.source.as_deref().unwrap_or("–")) }
                         td data-th="Received" { (time(lead.received_at, now)) }
                     } } }
                 } }

@@ -83,7 +83,7 @@ pub(super) async fn sign_in(
     let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
     let next = form.text("next").filter(|next| is_short(next) && is_ours(next)).unwrap_or(HOME);
     let Some(entered) = dashboard.enter_as(email, password, next, remote, &headers).await? else {
-        let wrong = Some("This email and password do not belong together.");
+        let wrong = Some("Wrong email or password.");
         let body = sign_in_form(Some(next).filter(|next| *next != HOME), wrong, email);
         return Ok(reply::html_problem(Some(Reason::Forbidden), page::bare("Sign in", &body)));
     };

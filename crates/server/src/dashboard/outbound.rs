@@ -1,4 +1,4 @@
-//! The outbound log: deliveries with what became of them, and sending many again.
+//! The outbound log: deliveries with what became of them; sending many again, and cancelling many.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Operates, Views, Visitor};
-use super::elements::{badge, count, delivery_state, mark, nothing, pager, select, time, token};
+use super::elements::{badge, bare_url, delivery_state, mark, nothing, pager, select, time, token};
 use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::page::Place;
@@ -129,13 +129,15 @@ pub(super) async fn list(
                 } }
             } @else {
                 div.scroll { table.cards {
-                    thead { tr { th { "Lead" } th { "Event" } th { "Destination" } th { "State" } th.number { "Attempts" } th { "Last result" } th { "Next try" } th { "Made" } } }
+                    thead { tr { th { "Lead" } th { "Event" } th { "Destination" } th { "State" } th { "Attempts" } th { "Next try" } th { "Made" } } }
                     tbody { @for delivery in &page.items { (row(delivery, leads.get(&delivery.lead_id), url_of(&destinations, delivery), now)) } }
                 } }
                 @if visitor.may(Role::Operator) {
-                    form.resend method="post" action={ (PATH) "/resend" } {
+                    form.resend.buttons method="post" action=(Many::Resend.path()) {
                         (token(&visitor)) (filter_fields(&query))
-                        button { @if filter(&query).state.is_some() { "Send all of these again…" } @else { "Send the dead letters among these again…" } }
+                        @let state = filter(&query).state;
+                        button { @if state.is_some() { "Send all of these again…" } @else { "Send the dead letters among these again…" } }
+                        @if state == Some(DeliveryState::Pending) { button formaction=(Many::Cancel.path()) { "Cancel all of these…" } }
                     }
                 }
             }
@@ -151,16 +153,28 @@ fn row(delivery: &Delivery, lead: Option<&Lead>, url: &str, now: Moment) -> Mark
         tr {
             td.who data-th="Lead" {
                 a href={ (PATH) "/" (delivery.id) } { @match lead { Some(lead) => (lead.details.name), None => "a deleted lead" } }
-                @if let Some(lead) = lead { span { (lead.details.email.as_sent()) } }
+                @if let Some(lead) = lead { @let email = lead.details.email.as_sent(); span title=(email) { (email) } }
             }
             td data-th="Event" { code { (delivery.event_type.as_str()) } }
-            td.url data-th="Destination" { (url) }
+            td.url data-th="Destination" title=(url) { (bare_url(url)) }
             td data-th="State" { (delivery_state(delivery.state)) }
-            td.number data-th="Attempts" { (last.map_or(0, |last| last.number)) }
-            td data-th="Last result" { @if let Some(last) = last { (result(last)) } @else { "–" } }
+            td.line data-th="Attempts" { @if let Some(last) = last { span { (last.number) " · " (result(last)) } } @else { "–" } }
             td data-th="Next try" { @if let Some(at) = delivery.next_attempt_at { (time(at, now)) } @else { "–" } }
             td data-th="Made" { (time(delivery.created_at, now)) }
         }
+    }
+}
+
+/// What is done to many deliveries with one click.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Many {
+    Resend,
+    Cancel,
+}
+
+impl Many {
+    fn path(self) -> String {
+        format!("{PATH}/{}", if self == Many::Resend { "resend" } else { "cancel" })
     }
 }
 
@@ -171,39 +185,110 @@ pub(super) async fn resend_matching(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let filter = strict_filter(&form)?;
-    let query = form.query(&["token", "confirmed"], &[]);
-    let back = format!("{PATH}{}", mark(&query));
-    let events = |found: u64| count(usize::try_from(found).unwrap_or(usize::MAX), "event");
+    let matching = ResendFilter::Matching(filter.clone());
     if form.has("confirmed") {
-        let sent =
-            dashboard.resend(&visitor, ResendFilter::Matching(filter), "deliveries.resend", "").await?;
-        let done = format!("{} on the way again. Each delivery shows how it goes.", events(sent));
-        return Ok(dashboard.done(&visitor, &back, done));
+        let sent = dashboard.resend(&visitor, matching, "deliveries.resend", "").await?;
+        let done = format!("{} on the way again. Each shows how it goes.", deliveries(sent));
+        return Ok(dashboard.done(&visitor, &list_of(&form), done));
     }
-    let dead_alone = filter.state.is_none();
-    let matching = ResendFilter::Matching(filter);
     let found = dashboard.store.resend(visitor.workspace_id(), matching, dashboard.clock.now(), None).await?;
-    let main = html! {
-        main.narrow id="main" data-swap {
-            h1 { "Send again" }
-            p {
-                "This sends " b { (events(found)) } " again"
-                @if dead_alone { ": the dead letters. " } @else { ", also those that were delivered before. " }
-                "Receivers tell a repetition by the lead's id and the event's type."
-            }
-            form method="post" action={ (PATH) "/resend" } {
-                (token(&visitor)) (filter_fields(&form))
-                div.buttons {
-                    button.primary name="confirmed" value="yes" disabled[found == 0] { "Send " (events(found)) " again" }
-                    a.button href=(back) { "Do not" }
-                }
-            }
-        }
+    dashboard.ask_for_many(&visitor, &form, &filter, Many::Resend, found).await
+}
+
+/// Asks with a count first; cancels when that was confirmed.
+pub(super) async fn cancel_matching(
+    State(dashboard): State<Arc<Dashboard>>,
+    Operates(visitor): Operates,
+    Form(form): Form,
+) -> Result<Response, Fault> {
+    let filter = strict_filter(&form)?;
+    if filter.state.is_some_and(|state| state != DeliveryState::Pending) {
+        return Err(Fault::Unusable("Nothing was cancelled: only pending deliveries can be.".to_owned()));
+    }
+    let matching = ResendFilter::Matching(filter.clone());
+    let confirmed = form.has("confirmed");
+    let audit =
+        confirmed.then(|| AuditRow::new(visitor.actor(), dashboard.clock.now(), "deliveries.cancel", ""));
+    let cancelled = dashboard.store.cancel(visitor.workspace_id(), matching, audit).await?;
+    dashboard.deliver.give_back(&cancelled.claimed);
+    if confirmed {
+        let done = format!("{} cancelled.", deliveries(cancelled.count));
+        return Ok(dashboard.done(&visitor, &list_of(&form), done));
+    }
+    dashboard.ask_for_many(&visitor, &form, &filter, Many::Cancel, cancelled.count).await
+}
+
+fn deliveries(number: u64) -> String {
+    if number == 1 { "1 delivery".to_owned() } else { format!("{number} deliveries") }
+}
+
+/// The list that a form was on.
+fn list_of(form: &Pairs) -> String {
+    format!("{PATH}{}", mark(&form.query(&["token", "confirmed"], &[])))
+}
+
+/// The filter in words: `pending, to any destination`.
+fn words(filter: &DeliveryFilter, otherwise: DeliveryState, destinations: &[Destination]) -> String {
+    let state = filter.state.unwrap_or(otherwise);
+    let state = STATES.iter().find(|(name, _)| *name == state.as_str()).map_or("", |(_, title)| title);
+    let to = match filter.destination {
+        Some(id) => destinations.iter().find(|to| to.id == id).map_or("a deleted destination", |to| &to.url),
+        None => "any destination",
     };
-    Ok(dashboard.show(&visitor, Place::Outbound, "Send again", &main).await?)
+    let mut words = format!("{}, to {}", state.to_lowercase(), bare_url(to));
+    if let Some(kind) = filter.event_type {
+        words.push_str(&format!(", of {}", kind.as_str()));
+    }
+    if filter.event.is_some() {
+        words.push_str(", of one event");
+    }
+    words
 }
 
 impl Dashboard {
+    /// Says which deliveries the form means and what would become of them, and asks once more.
+    async fn ask_for_many(
+        &self,
+        visitor: &Visitor,
+        form: &Pairs,
+        filter: &DeliveryFilter,
+        what: Many,
+        found: u64,
+    ) -> Result<Response, Fault> {
+        let destinations = self.store.destinations(visitor.workspace_id()).await?;
+        let otherwise = if what == Many::Resend { DeliveryState::Dead } else { DeliveryState::Pending };
+        let words = words(filter, otherwise, &destinations);
+        let title = if what == Many::Resend { "Send again" } else { "Cancel deliveries" };
+        let is = |many: &'static str, one: &'static str| if found == 1 { one } else { many };
+        let main = html! {
+            main.narrow id="main" data-swap {
+                h1 { (title) }
+                section.card {
+                    p { b { (deliveries(found)) } ", " (words) ", "
+                        @match what {
+                            Many::Resend => { (is("are tried again at once, their", "is tried again at once, its")) " schedule begun anew." },
+                            Many::Cancel => { (is("are", "is")) " not tried any more. Attempts that are under way finish. They can be sent again later." },
+                        }
+                    }
+                    @if filter.state == Some(DeliveryState::Delivered) {
+                        p { "They were delivered before. Receivers tell a repetition by the lead's id and the event's type." }
+                    }
+                    form method="post" action=(what.path()) {
+                        (token(visitor)) (filter_fields(form))
+                        div.buttons {
+                            @match what {
+                                Many::Resend => button.primary name="confirmed" value="yes" disabled[found == 0] { "Send " (deliveries(found)) " again" },
+                                Many::Cancel => button.bad name="confirmed" value="yes" disabled[found == 0] { "Cancel " (deliveries(found)) },
+                            }
+                            a.button href=(list_of(form)) { @if what == Many::Resend { "Cancel" } @else { "Back" } }
+                        }
+                    }
+                }
+            }
+        };
+        Ok(self.show(visitor, Place::Outbound, title, &main).await?)
+    }
+
     /// The leads of these deliveries.
     async fn leads_of(
         &self,

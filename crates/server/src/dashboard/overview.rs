@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::Dashboard;
 use super::access::Views;
 use super::chart::{self, Series};
-use super::elements::{millis, rough, time};
+use super::elements::{age, bare_url, millis, rough};
 use super::fault::Fault;
 use super::forms::Query;
 use super::page::Place;
@@ -45,8 +45,8 @@ pub(super) async fn page(
                     a.button href={ (PATH) "?span=month" } aria-current=[month.then_some("true")] { "30 days" }
                 }
             }
-            (tiles(&overview, waiting, span, now))
             (troubles(&destinations, now))
+            (tiles(&overview, waiting, span, now))
             section.card { h2 { "Leads and decisions" }
                 (chart::bars("Leads and decisions", "No lead has arrived in this time, and none was decided.", &labels, &[
                     Series { name: "Arrived", tone: "a", values: each(&overview, |step| step.leads) },
@@ -102,7 +102,7 @@ fn tiles(overview: &Overview, waiting: u32, span: &str, now: Moment) -> Markup {
             div.tile { b { (sum(|step| step.approved)) } span { "approved" } }
             div.tile { b { (sum(|step| step.rejected)) } span { "rejected" } }
             div.tile { b { (part(50).unwrap_or_else(none)) } span { "to delivery, median" } }
-            div.tile { b { (part(99).unwrap_or_else(none)) } span { "to delivery, 99 of 100" } }
+            div.tile { b { (part(99).unwrap_or_else(none)) } span { "to delivery, p99" } }
             a.tile href="/dashboard/outbound?state=pending" {
                 b { (overview.pending) }
                 span { "deliveries wait" @if let Some(at) = overview.oldest_pending_at { ", the oldest for " (rough(now.since(at))) } }
@@ -118,11 +118,11 @@ fn troubles(destinations: &[Destination], now: Moment) -> Markup {
         destinations.iter().filter(|to| to.failing_since.is_some() || to.disabled_reason.is_some()).collect();
     html! {
         @if !troubled.is_empty() {
-            section.card { h2 { "Destinations in trouble" }
+            section.card.bad { h2 { "Destinations in trouble" }
                 ul { @for to in troubled { li {
-                    a href={ "/dashboard/destinations/" (to.id) } { (to.url) }
+                    a href={ "/dashboard/destinations/" (to.id) } { (bare_url(&to.url)) }
                     @if to.disabled_reason.is_some() { " is disabled" }
-                    @if let Some(at) = to.failing_since { ": every attempt has failed since " (time(at, now)) }
+                    @if let Some(at) = to.failing_since { ": every attempt has failed for " (age(at, now)) }
                 } } }
             }
         }

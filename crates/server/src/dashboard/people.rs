@@ -54,20 +54,20 @@ impl Dashboard {
         let people = self.management.accounts.operators(visitor.workspace_id()).await?;
         let now = self.clock.now();
         let body = html! {
-            div.scroll { table {
+            div.scroll { table.cards {
                 thead { tr { th { "Email" } th { "Role" } th { "Since" } th { "Sign-in" } th { span.hidden { "Actions" } } } }
                 tbody { @for person in &people { tr {
-                    td { (person.email) @if person.id == visitor.id() { " " b { "(you)" } } }
-                    td {
-                        form.inline method="post" action={ (OPERATORS) "/" (person.id) } { (token(visitor)) (role_select(person.role)) button { "Set" } }
+                    td data-th="Email" { span { (person.email) @if person.id == visitor.id() { " " b { "(you)" } } } }
+                    td data-th="Role" {
+                        form.inline method="post" action={ (OPERATORS) "/" (person.id) } { (token(visitor)) (role_select(person.role)) button { "Change role" } }
                     }
-                    td { (time(person.created_at, now)) }
-                    td {
-                        @if let Some(until) = person.invited_until { (badge("wait", "invited")) " until " (utc(until)) }
+                    td data-th="Since" { (time(person.created_at, now)) }
+                    td data-th="Sign-in" {
+                        @if let Some(until) = person.invited_until { span { (badge("wait", "invited")) " until " (utc(until)) } }
                         @else if person.password_hash.is_empty() { (badge("bad", "no password")) }
                         @else { (badge("good", if person.has_second_factor { "password and code" } else { "password" })) }
                     }
-                    td { div.buttons {
+                    td.acts data-th="Actions" { div.buttons {
                         form method="post" action={ (OPERATORS) "/" (person.id) "/invite" } { (token(visitor)) button { "New invitation" } }
                         @if person.has_second_factor && person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/factor" } { (token(visitor)) button { "Reset second factor" } } }
                         @if person.id != visitor.id() { (risky(visitor, &format!("{OPERATORS}/{}/delete", person.id), "Delete", "Signed out everywhere at once; the tokens of this person are refused.")) }
@@ -79,7 +79,7 @@ impl Dashboard {
                     (token(visitor))
                     (draft.field(&Field { kind: "email", ..Field::text("email", "Email", "") }))
                     label { span { "Role" } (role_select(Role::from_name(&draft.value("role", "operator")).unwrap_or(Role::Operator))) }
-                    p.hint { "Viewers read. Operators read and decide. Admins may do everything, and see secrets." }
+                    p.hint { "Viewers read. Operators read, decide, resend, pause and test. Admins may do everything, and see secrets." }
                     div { button.primary { "Make an invitation" } }
                 }
             }
@@ -197,22 +197,22 @@ impl Dashboard {
         let tokens = self.management.accounts.tokens(visitor.workspace_id()).await?;
         let now = self.clock.now();
         let body = html! {
-            div.scroll { table {
+            div.scroll { table.cards {
                 thead { tr { th { "Name" } th { "Role" } th { "Made" } th { "Last used" } th { span.hidden { "Actions" } } } }
                 tbody { @for one in &tokens { tr {
-                    td { (one.name) }
-                    td { (one.role.as_str()) }
-                    td { (time(one.created_at, now)) }
-                    td { @match one.last_used_at { Some(at) => (time(at, now)), None => "never" } }
-                    td { (risky(visitor, &format!("{TOKENS}/{}/delete", one.id), "Revoke", "What uses it is refused from then on.")) }
+                    td data-th="Name" { (one.name) }
+                    td data-th="Role" { (one.role.as_str()) }
+                    td data-th="Made" { (time(one.created_at, now)) }
+                    td data-th="Last used" { @match one.last_used_at { Some(at) => (time(at, now)), None => "never" } }
+                    td.acts data-th="Actions" { (risky(visitor, &format!("{TOKENS}/{}/delete", one.id), "Revoke", "What uses it is refused from then on.")) }
                 } } }
             } }
-            section { h2 { "Make a token" }
+            section { h2 { "Create a token" }
                 form.stack method="post" action=(TOKENS) {
                     (token(visitor))
                     (draft.field(&Field { placeholder: Some("CRM import"), ..Field::text("name", "What it is for", "") }))
                     label { span { "Role" } (role_select(Role::from_name(&draft.value("role", "viewer")).unwrap_or(Role::Viewer))) }
-                    div { button.primary { "Make it" } }
+                    div { button.primary { "Create token" } }
                 }
             }
         };

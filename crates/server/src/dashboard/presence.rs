@@ -1,12 +1,23 @@
-//! Who is looking at which lead.
+//! Who is looking at which lead, told to whoever looks at it too; and what became of it under their eyes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agentflow_events::{LeadId, Moment, OperatorId, WorkspaceId};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
 
-use crate::record::Operator;
+use super::Dashboard;
+use super::access::{Visitor, Watches};
+use super::elements::mark;
+use super::fault::Fault;
+use super::forms::{Pairs, Query};
+use super::review::{PATH, list_at, stay};
+use crate::record::{LeadState, Operator};
+use crate::reply;
+use crate::store::StoreError;
 
 /// Operators seen at leads of their workspace within the last half minute. In memory: it is a courtesy, not a lock.
 #[derive(Default)]
@@ -40,6 +51,68 @@ impl Presence {
         let others = here.iter().map(|seen| seen.email.clone()).collect();
         here.push(Seen { operator_id: operator.id, email: operator.email.clone(), at: now });
         others
+    }
+}
+
+/// What the page asks with, again and again: where it stands in which list, and whether its lead was open to be decided.
+pub(super) fn watch(query: &Pairs, next: Option<LeadId>, open: bool) -> String {
+    let next = next.map(|next| next.to_string());
+    let mut more: Vec<(&str, &str)> = next.iter().map(|next| ("next", next.as_str())).collect();
+    if open {
+        more.push(("open", "yes"));
+    }
+    stay(query).query(&[], &more)
+}
+
+/// Who else looks at the lead, or what became of it under the page's eyes; `watch` is what the page asks again with.
+pub(super) fn others_here(lead: LeadId, others: &[String], watch: &str, moved: Option<&Markup>) -> Markup {
+    html! {
+        p.others.moved[moved.is_some()] id="others" data-poll={ (PATH) "/" (lead) "/presence" (mark(watch)) } {
+            @if let Some(moved) = moved { (moved) }
+            @else if !others.is_empty() { "Also looking at this lead: " b { (others.join(", ")) } }
+        }
+    }
+}
+
+pub(super) async fn poll(
+    State(dashboard): State<Arc<Dashboard>>,
+    Watches(visitor): Watches,
+    Path(lead): Path<String>,
+    Query(query): Query,
+) -> Result<Response, Fault> {
+    let id: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
+    let (next, open) = (query.parsed("next"), query.has("open"));
+    let moved = if open { dashboard.moved(&visitor, id, next, &query).await? } else { None };
+    let others = dashboard.look(&visitor, id);
+    Ok(reply::html(others_here(id, &others, &watch(&query, next, open), moved.as_ref()).into_string()))
+}
+
+impl Dashboard {
+    pub(super) fn look(&self, visitor: &Visitor, lead: LeadId) -> Vec<String> {
+        self.presence.look(lead, &visitor.operator, self.clock.now())
+    }
+
+    /// What became of a lead that is not in review any more.
+    async fn moved(
+        &self,
+        visitor: &Visitor,
+        id: LeadId,
+        next: Option<LeadId>,
+        query: &Pairs,
+    ) -> Result<Option<Markup>, StoreError> {
+        let what = match self.store.lead(visitor.workspace_id(), id).await? {
+            Some(lead) if lead.state == LeadState::InReview => return Ok(None),
+            Some(lead) => {
+                let decision = self.decision_on(&lead, self.clock.now()).await?;
+                decision.map(|decision| html! { "was " (decision) })
+            }
+            None => None,
+        };
+        let what = what.unwrap_or_else(|| html! { "is gone from the queue" });
+        Ok(Some(html! {
+            "This lead " (what) ". "
+            a href=(list_at(&stay(query), next)) { @if next.is_some() { "Next lead" } @else { "Back to the queue" } }
+        }))
     }
 }
 

@@ -121,7 +121,7 @@ impl Dashboard {
                     (token(visitor))
                     @for (name, value) in form.except(&["token", "password"]) { input type="hidden" name=(name) value=(value); }
                     label { span { "Your password" } input type="password" name="password" autocomplete="current-password" required autofocus; }
-                    div { button.primary { "Go on" } }
+                    div.buttons { button.primary { "Confirm" } a.button href="/dashboard/settings" { "Cancel" } }
                 }
             }
         };

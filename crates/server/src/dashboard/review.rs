@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use agentflow_events::LeadId;
-use axum::extract::{Path, State};
+use agentflow_events::{LeadId, Moment};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::REFERER;
@@ -15,13 +15,14 @@ use super::fault::Fault;
 use super::forms::{Form, Pairs, Query};
 use super::lead::Dossier;
 use super::page::Place;
+use super::presence::{others_here, watch};
 use super::{Dashboard, lead};
 use crate::record::{Lead, LeadState, Role, Settings};
 use crate::reply;
 use crate::review::{Judgement, Verdict};
 use crate::store::{LeadFilter, Page, PageRequest, StoreError};
 
-const PATH: &str = "/dashboard/review";
+pub(super) const PATH: &str = "/dashboard/review";
 const PAGE_ROWS: usize = 50;
 const NOTE_CHARS_MAX: usize = 2_000;
 /// What a form sends along so that the operator stays at the same place of the same list.
@@ -71,11 +72,12 @@ pub(super) async fn page(
             let dossier = dashboard.dossier(chosen).await?;
             let others = dashboard.look(&visitor, dossier.lead.id);
             html! {
-                (others_here(dossier.lead.id, &others))
+                @let open = dossier.lead.state == LeadState::InReview && !held;
+                (others_here(dossier.lead.id, &others, &watch(&query, next, open), None))
                 (dossier.markup(dashboard.clock.now(), &settings))
                 @if held {
                     p.notice { "A decision on this lead is being made; it can be taken back below for a moment." }
-                } @else if dossier.lead.state == LeadState::InReview && visitor.may(Role::Operator) {
+                } @else if open && visitor.may(Role::Operator) {
                     (decision_form(&visitor, &dossier.lead, next, &query))
                 }
             }
@@ -144,8 +146,8 @@ fn queue(
                     (token(visitor)) (kept(query))
                     @if let Some(chosen) = chosen { input type="hidden" name="next" value=(chosen); }
                     span data-ticked { "Ticked leads" }
-                    button.good name="outcome" value="approved" { "Approve" }
-                    button.bad name="outcome" value="rejected" { "Reject" }
+                    button.good name="outcome" value="approved" { span data-verb="Approve" { "Approve" } kbd { "a" } }
+                    button.bad name="outcome" value="rejected" { span data-verb="Reject" { "Reject" } kbd { "r" } }
                 }
             }
         }
@@ -196,12 +198,6 @@ fn next_after(leads: &[Lead], id: LeadId) -> Option<LeadId> {
     leads.get(at + 1).or_else(|| at.checked_sub(1).and_then(|before| leads.get(before))).map(|lead| lead.id)
 }
 
-impl Dashboard {
-    pub(super) fn look(&self, visitor: &Visitor, lead: LeadId) -> Vec<String> {
-        self.presence.look(lead, &visitor.operator, self.clock.now())
-    }
-}
-
 /// How many leads have come since the list was made, as a link that shows them; the module asks again while the page is seen.
 fn news_line(query: &Pairs, newest: Option<LeadId>, fresh: usize) -> Markup {
     let newest = newest.map(|newest| newest.to_string()).unwrap_or_default();
@@ -250,21 +246,11 @@ pub(super) async fn news(
     Ok(reply::html(news_line(&query, after, fresh).into_string()))
 }
 
-fn others_here(lead: LeadId, others: &[String]) -> Markup {
-    html! {
-        p.others id="others" data-poll={ (PATH) "/" (lead) "/presence" } {
-            @if !others.is_empty() { "Also looking at this lead: " b { (others.join(", ")) } }
-        }
-    }
-}
-
-pub(super) async fn presence(
-    State(dashboard): State<Arc<Dashboard>>,
-    Watches(visitor): Watches,
-    Path(lead): Path<String>,
-) -> Result<Response, Fault> {
-    let lead: LeadId = lead.parse().map_err(|_| Fault::NotFound("lead"))?;
-    Ok(reply::html(others_here(lead, &dashboard.look(&visitor, lead)).into_string()))
+/// The queue with this lead open, at the same place of the same list.
+pub(super) fn list_at(list: &Pairs, lead: Option<LeadId>) -> String {
+    let lead = lead.map(|lead| lead.to_string());
+    let lead: Vec<_> = lead.iter().map(|lead| ("lead", lead.as_str())).collect();
+    format!("{PATH}{}", mark(&list.query(&[], &lead)))
 }
 
 pub(super) async fn decide(
@@ -304,18 +290,35 @@ pub(super) async fn decide(
             name,
         ));
     }
-    let next = form.parsed("next").filter(|next| judgements.iter().all(|(one, _)| one.lead_id != *next));
-    let decided = judgements.len();
+    let is_over = |id: LeadId| {
+        judgements.iter().any(|(one, _)| one.lead_id == id)
+            || stale.iter().any(|(dossier, _)| dossier.lead.id == id)
+            || gone.contains(&id)
+    };
+    let next = form.parsed("next").filter(|next| !is_over(*next));
+    let back = list_at(&stay(&form), next);
+    let mut through: Vec<String> = judgements.iter().map(|(_, name)| name.clone()).collect();
     let taken = if judgements.is_empty() { Vec::new() } else { dashboard.holds.hold(judgements) };
     if stale.is_empty() && taken.is_empty() && gone.is_empty() {
-        let next = next.map(|next: LeadId| next.to_string());
-        let next: Vec<_> = next.iter().map(|next| ("lead", next.as_str())).collect();
-        return Ok(reply::see_other(&format!("{PATH}{}", mark(&stay(&form).query(&[], &next)))));
+        return Ok(reply::see_other(&back));
     }
+    for one in &taken {
+        if let Some(at) = through.iter().position(|name| *name == one.name) {
+            through.remove(at);
+        }
+    }
+    let (did, yours) = match verdict {
+        Verdict::Approve => ("approved", "approval"),
+        Verdict::Reject => ("rejected", "rejection"),
+    };
+    let now = dashboard.clock.now();
     let main = html! {
-        main.narrow id="main" {
+        main.narrow id="main" data-swap {
             h1 { "Not decided" }
-            @if decided > taken.len() { p { (count(decided - taken.len(), "other lead")) " went through." } }
+            section.card {
+                @if !through.is_empty() {
+                p.notice.good { (count(through.len(), "other lead")) " went through, " (did) ": " (through.join(", ")) "." }
+            }
             @for one in &taken {
                 p.notice.bad { b { (one.name) } ": "
                     @if one.by_themselves { "you have decided this lead already; take that back first." }
@@ -323,8 +326,9 @@ pub(super) async fn decide(
                 }
             }
             @for id in &gone { p.notice.bad { b { (id) } ": there is no such lead any more." } }
-            @for (dossier, seen) in &stale { (conflict(dossier, *seen)) }
-            p { a href={ (PATH) (mark(&stay(&form).query(&[], &[]))) } { "Back to the queue" } }
+            @for (dossier, seen) in &stale { (conflict(dossier, *seen, &stay(&form), yours, now)) }
+            div.buttons { a.button href=(back) { "Back to the queue" } }
+            }
         }
     };
     Ok(dashboard.show(&visitor, Place::Review, "Not decided", &main).await?)
@@ -352,7 +356,7 @@ fn picks(form: &Pairs) -> Result<Vec<(LeadId, u64)>, Fault> {
     Ok(picked)
 }
 
-fn stay(form: &Pairs) -> Pairs {
+pub(super) fn stay(form: &Pairs) -> Pairs {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for name in KEPT {
         if let Some(value) = form.text(name) {
@@ -363,16 +367,18 @@ fn stay(form: &Pairs) -> Pairs {
 }
 
 /// What has changed since the operator saw the lead.
-fn conflict(dossier: &Dossier, seen: u64) -> Markup {
+fn conflict(dossier: &Dossier, seen: u64, list: &Pairs, yours: &str, now: Moment) -> Markup {
     let lead = &dossier.lead;
+    let is_open = lead.state == LeadState::InReview;
     html! {
         section.notice.bad {
-            h2 { a href=(if lead.state == LeadState::InReview { format!("{PATH}?lead={}", lead.id) } else { lead::path(lead.id) }) { (lead.details.name) } }
-            @if let Some(decided) = dossier.decided() {
+            h2 { a href=(if is_open { list_at(list, Some(lead.id)) } else { lead::path(lead.id) }) { (lead.details.name) } }
+            @if let Some(decided) = dossier.decided(now) {
                 (decided)
             } @else {
                 (dossier.changes_since(seen).unwrap_or_else(|| html! { p { "It has changed since you saw it; look at it again." } }))
             }
+            p { "Your " (yours) " was not applied." }
         }
     }
 }

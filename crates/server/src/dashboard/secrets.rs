@@ -85,22 +85,22 @@ impl Dashboard {
                     div { button { "Show" } }
                 }
             }
-            section { h2 { "Secrets that count" }
-                div.scroll { table {
+            section { h2 { "Active secrets" }
+                div.scroll { table.cards {
                     thead { tr { th { "Secret" } th { "State" } th { "Made" } th { "Valid" } @if inbound { th { "Used while replaced" } } th { span.hidden { "Actions" } } } }
                     tbody { @for (row, state) in &secrets { tr {
-                        td { code { (row.id) } }
-                        td { @match state { SecretState::Active => (badge("good", "in use")), SecretState::Pending => (badge("wait", "announced")), SecretState::Retiring => (badge("plain", "replaced")) } }
-                        td { (time(row.created_at, now)) }
-                        td {
+                        td data-th="Secret" { code { (row.id) } }
+                        td data-th="State" { @match state { SecretState::Active => (badge("good", "in use")), SecretState::Pending => (badge("wait", "announced")), SecretState::Retiring => (badge("plain", "replaced")) } }
+                        td data-th="Made" { (time(row.created_at, now)) }
+                        td data-th="Valid" { span {
                             @if *state == SecretState::Pending { "from " (utc(row.active_from)) }
                             @else if let Some(end) = row.expires_at { "until " (utc(end)) }
                             @else { "until it is replaced" }
-                        }
-                        @if inbound { td {
-                            @if *state == SecretState::Retiring { (row.uses) " times" @if let Some(at) = row.last_used_at { ", last " (time(at, now)) } }
                         } }
-                        td {
+                        @if inbound { td data-th="Used while replaced" { span {
+                            @if *state == SecretState::Retiring { (row.uses) " times" @if let Some(at) = row.last_used_at { ", last " (time(at, now)) } } @else { "–" }
+                        } } }
+                        td.acts data-th="Actions" {
                             @let drop = format!("{act}/{}/drop", row.id);
                             @match state {
                                 SecretState::Active => {},
@@ -112,12 +112,12 @@ impl Dashboard {
                 } }
                 @if inbound { p.hint { "A replaced secret that was not used for days is safe to drop." } }
             }
-            section { h2 { "Replace it" }
+            section { h2 { "Rotate the secret" }
                 form.stack method="post" action={ (act) "/rotate" } {
                     (token(visitor))
                     @if !inbound { (hours("after", "Sign with the new one only after (hours)")) }
-                    (hours("overlap", "The old one counts beside it for (hours; 0: it ends at once)"))
-                    div { button.primary { "Make a new secret" } }
+                    (hours("overlap", if inbound { "Keep accepting the old secret for (hours; 0: it ends at once)" } else { "Keep signing with the old secret, too, for (hours; 0: it ends at once)" }))
+                    div { button.primary { "Rotate the secret" } }
                 }
             }
             @if inbound {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentflow_events::Outcome;
 use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -14,9 +15,10 @@ use super::fault::Fault;
 use super::fields::{Draft, Field};
 use super::forms::Form;
 use super::page::Place;
-use crate::record::{ScoringRules, Settings};
+use crate::qualify::decide;
+use crate::record::{LeadState, ScoringRules, Settings};
 use crate::settings::{SettingsError, broken};
-use crate::store::{SCORED_MAX, ScoreCounts};
+use crate::store::{LeadFilter, PageRequest, SCORED_MAX, ScoreCounts};
 
 /// The pages of the settings.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,8 +148,8 @@ impl Dashboard {
                 (preview)
                 form.stack method="post" action=(PATH) {
                     (token(visitor))
-                    (score("auto_approve_at", "Approve by itself from a score of (empty: never)", settings.auto_approve_at))
-                    (score("auto_reject_below", "Reject by itself below a score of (empty: never)", settings.auto_reject_below))
+                    (score("auto_approve_at", "Approve automatically from a score of (empty: never)", settings.auto_approve_at))
+                    (score("auto_reject_below", "Reject automatically below a score of (empty: never)", settings.auto_reject_below))
                     div.buttons {
                         button.primary { "Save" }
                         button name="preview" value="yes" { "Preview with the last 30 days" }
@@ -160,7 +162,7 @@ impl Dashboard {
                     (delivery.field(&Field::text("retry_schedule_seconds", "Waits before each attempt, in seconds, the first one first", schedule.join(", "))))
                     label.tick { input type="checkbox" name="supersede_review_requests" value="yes" checked[delivery.is_ticked("supersede_review_requests", "yes", supersede)]; span { "Drop a review request that still waits once its lead is decided" } }
                     (delivery.field(&Field::number("retention_days", "Delete closed leads after days (empty: keep)", settings.retention_days, RETENTION_DAYS)))
-                    (delivery.field(&Field { required: true, ..Field::number("duplicate_window_seconds", "A body counts as a duplicate for seconds", Some(settings.duplicate_window_seconds), WINDOW_SECONDS) }))
+                    (delivery.field(&Field { required: true, ..Field::number("duplicate_window_seconds", "Treat the same body as a duplicate for (seconds)", Some(settings.duplicate_window_seconds), WINDOW_SECONDS) }))
                     div { button.primary { "Save" } }
                 }
             }
@@ -170,8 +172,29 @@ impl Dashboard {
     }
 }
 
+impl Dashboard {
+    /// How many of the newest leads in review the present thresholds would decide; a thousand are looked at.
+    async fn decided_by_now(&self, visitor: &Visitor) -> Result<usize, Fault> {
+        let settings = self.settings_of(visitor)?;
+        let filter = LeadFilter { state: Some(LeadState::InReview), ..LeadFilter::default() };
+        let (mut found, mut cursor) = (0, None);
+        for _ in 0..10 {
+            let request = PageRequest { cursor, limit: 100 };
+            let page = self.store.leads(visitor.workspace_id(), &filter, request).await?;
+            let scores = page.items.iter().filter_map(|lead| lead.scored.as_ref());
+            let scores = scores.map(|scored| scored.qualification.score);
+            found += scores.filter(|score| decide(*score, &settings) != Outcome::ReviewRequested).count();
+            if page.next_cursor.is_none() {
+                break;
+            }
+            cursor = page.next_cursor;
+        }
+        Ok(found)
+    }
+}
+
 fn preview(now: [u64; 3], then: [u64; 3]) -> Markup {
-    let rows = ["Approved by itself", "For review", "Rejected by itself"];
+    let rows = ["Approved automatically", "For review", "Rejected automatically"];
     html! {
         div.notice role="status" {
             p { "The leads of the last 30 days, the newest " (SCORED_MAX) " at most, by their scores:" }
@@ -217,11 +240,13 @@ pub(super) async fn save_thresholds(
         };
         dashboard.change_settings(&visitor, &mut draft, change).await?;
         if draft.is_right() {
-            return Ok(dashboard.done(
-                &visitor,
-                PATH,
-                "Thresholds saved. They decide leads that arrive from now on.",
-            ));
+            let done = match dashboard.decided_by_now(&visitor).await? {
+                0 => "Saved. It applies to new leads.".to_owned(),
+                found => {
+                    format!("Saved. It applies to new leads; {found} in review would be decided by it now.")
+                }
+            };
+            return Ok(dashboard.done(&visitor, PATH, done));
         }
     }
     dashboard.show_decisions(&visitor, &draft, &Draft::default(), &shown).await

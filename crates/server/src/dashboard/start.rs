@@ -55,7 +55,7 @@ impl Dashboard {
     fn commands(&self, url: Option<&str>, secret: Option<&str>) -> Markup {
         let to = curl::Endpoint { url, secret, certificate: self.own_certificate.as_deref() };
         html! {
-            p { "Paste a line into bash on this machine. The first one's lead is approved by itself:" }
+            p { "Paste a line into bash on this machine. The first one's lead is approved automatically:" }
             pre data-copy tabindex="0" { (curl_line(to, curl::FIRST_LEAD)) }
             p { "This one's waits in review:" }
             pre data-copy tabindex="0" { (curl_line(to, curl::LEAD_FOR_REVIEW)) }

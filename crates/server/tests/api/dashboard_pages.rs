@@ -193,9 +193,17 @@ async fn what_cannot_be_taken_back_wants_a_tick() {
     }
     rig.lead(lead_of("Still")).await;
     assert_eq!(rig.get("/api/v1/destinations").await["items"][0]["enabled"], true);
-    for path in [&delete, &revoke] {
-        assert_eq!(browser.post(path, &[("sure", "yes")]).await.status, 303, "{path}");
+    let again = [("url", "https://hooks.example.com"), ("event_types", "lead.qualified")];
+    let answer = browser.post("/dashboard/destinations", &again).await;
+    assert!(answer.status == 400 && text(&answer).contains("Events would go there twice."));
+    let again = [again[0], again[1], ("sure", "yes")];
+    assert_eq!(browser.post("/dashboard/destinations", &again).await.status, 303);
+    let twice = rig.get("/api/v1/destinations").await;
+    let twice = twice["items"].as_array().unwrap().iter().map(|to| to["id"].as_str().unwrap());
+    for path in twice.map(|id| format!("/dashboard/destinations/{id}/delete")) {
+        assert_eq!(browser.post(&path, &[("sure", "yes")]).await.status, 303, "{path}");
     }
+    assert_eq!(browser.post(&revoke, &[("sure", "yes")]).await.status, 303);
     assert_eq!(rig.get("/api/v1/destinations").await["items"], json!([]));
     rig.stop().await;
 }
@@ -213,7 +221,8 @@ async fn a_preview_is_posted_and_changes_nothing() {
     let page = text(&answer);
     assert!(page.contains("<td class=\"number\">+1</td>") && page.contains("value=\"31\""), "{page}");
     assert_eq!(rig.get("/api/v1/settings").await["auto_approve_at"], 80);
-    assert!(browser.follow("/dashboard/settings", &form[..2]).await.contains("Thresholds saved."));
+    let saved = browser.follow("/dashboard/settings", &form[..2]).await;
+    assert!(saved.contains("applies to new leads; 1 in review would be decided by it now."), "{saved}");
     assert_eq!(rig.get("/api/v1/settings").await["auto_approve_at"], 31);
 
     let page = browser.get("/dashboard/audit?action=settings.change").await;
@@ -268,7 +277,16 @@ async fn a_delivery_is_told_with_its_lead_and_can_be_cancelled() {
     assert_eq!(asked.status, 200);
     assert!(text(&asked).contains(&format!("name=\"event\" value=\"{event}\"")));
     let confirmed = [kept[0], kept[1], kept[2], ("confirmed", "yes")];
-    assert!(browser.follow(resend, &confirmed).await.contains("1 event on the way again."));
+    assert!(browser.follow(resend, &confirmed).await.contains("1 delivery on the way again."));
+
+    let cancel = "/dashboard/outbound/cancel";
+    assert_eq!(browser.post(cancel, &[("state", "dead"), ("confirmed", "yes")]).await.status, 400);
+    let asked = text(&browser.post(cancel, &[("state", "pending")]).await);
+    let what = "<b>1 delivery</b>, pending, to any destination, is not tried any more.";
+    assert!(asked.contains(what), "{asked}");
+    let confirmed = [("state", "pending"), ("destination", id.as_str()), ("confirmed", "yes")];
+    assert!(browser.follow(cancel, &confirmed).await.contains("1 delivery cancelled."));
+    assert!(browser.follow(cancel, &confirmed).await.contains("0 deliveries cancelled."));
     rig.stop().await;
 }
 

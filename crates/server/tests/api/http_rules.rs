@@ -1,6 +1,7 @@
 //! What holds for every route: methods, bodies, health, metrics, the contract.
 
-use http::{HeaderMap, Method};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, lead_of};
@@ -18,6 +19,9 @@ async fn every_documented_path_is_served() {
     }
     rig.call("GET", "/api/v1/nothing", Value::Null).await.expect_problem(404, "not_found");
     rig.call("GET", "/", Value::Null).await.expect_problem(404, "not_found");
+    let browser = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html,*/*;q=0.8"))]);
+    let answer = rig.send(Method::GET, "/", browser, "").await;
+    assert_eq!((answer.status, &answer.headers["location"]), (303, &"/dashboard".parse().unwrap()));
 }
 
 #[tokio::test]

@@ -227,6 +227,8 @@ async fn large_bodies_and_floods_are_logged_as_not_looked_into() {
     let rows = logged(&rig, 25).await;
     let (of_flood, of_large): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["body_bytes"] == 2);
     assert_eq!(of_large[0]["finding"]["code"], "skipped_body_too_large");
+    let told = of_large[0]["finding"]["message"].as_str().unwrap();
+    assert!(told.ends_with("; not looked into: its body is over 64 KiB"), "{told}");
     let codes: BTreeSet<_> = of_flood.iter().map(|row| row["finding"]["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["skipped_too_many", "unexplained"].into(), "not every refusal is worth the work");
     rig.stop().await;

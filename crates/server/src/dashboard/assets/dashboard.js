@@ -85,7 +85,7 @@ addEventListener("submit", (event) => {
     for (const [name, value] of [...fields]) if (!value) fields.delete(name);
     visit(`${form.action}?${fields}`);
   } else {
-    visit(form.action, { method: "POST", body: fields });
+    visit(event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : form.action, { method: "POST", body: fields });
   }
 });
 
@@ -158,7 +158,8 @@ function current(selector) {
 function control(key) {
   const outcome = { a: "approved", r: "rejected" }[key];
   const bulk = outcome && document.querySelector(".rows input:checked") && document.querySelector(`.bulk button[value=${outcome}]`);
-  return bulk || document.querySelector(`[data-key="${key}"]`);
+  const found = bulk || document.querySelector(`[data-key="${key}"]`);
+  return found?.checkVisibility() ? found : null;
 }
 
 addEventListener("keydown", (event) => {
@@ -214,6 +215,7 @@ function tellTicked() {
   const ticked = all(".rows input:checked").length;
   const line = document.querySelector("[data-ticked]");
   if (line) line.textContent = ticked === 1 ? "1 lead ticked" : `${ticked} leads ticked`;
+  for (const verb of all("[data-verb]")) verb.textContent = `${verb.dataset.verb} ${ticked}`;
 }
 
 // ---- Live rows: server-sent events bring rows of the list that is shown.
