@@ -40,6 +40,9 @@ impl Where {
 /// that begins where this one ends.
 const LOOKED_BACK: i64 = 10_000;
 
+/// Rows that one page looks into for a text where an index leads to them: each lies elsewhere in the file, and takes longer.
+const LOOKED_INTO: i64 = 2_000;
+
 /// Rows to be read in the order in which they came, or against it.
 struct List<'a> {
     /// What `SELECT` is to be followed by.
@@ -96,6 +99,7 @@ fn page<T>(
     let mut statement = sql.prepare_cached(&query)?;
     let places = if needle.is_some() { Needle::columns(&statement)? } else { Default::default() };
     let mut found = statement.query(params_from_iter(values))?;
+    let looked_at_most = if list.is_walked { LOOKED_BACK } else { LOOKED_INTO };
     let (mut items, mut last, mut looked_at) = (Vec::new(), 0, 0);
     while let Some(row) = found.next()? {
         if let Some(needle) = needle
@@ -103,7 +107,7 @@ fn page<T>(
         {
             last = row.get("seq")?;
             looked_at += 1;
-            if looked_at == LOOKED_BACK {
+            if looked_at == looked_at_most {
                 return Ok(Page { items, next_cursor: Some(Cursor(last)) });
             }
             continue;
