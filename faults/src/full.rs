@@ -198,7 +198,7 @@ pub async fn campaign(disk: &SmallDisk, server: Option<&Path>) -> Result<Report,
 
     let mut report = sender.report;
     let log = site.log();
-    let tells = |line: &&str| line.contains("full") || line.contains("could not be");
+    let tells = |line: &&str| line.contains("is full") || line.contains("could not be");
     report.lines = log.lines().filter(tells).count();
     let lines_max = LINES_MAX + LINES_IN_TEN_SECONDS * (begun.elapsed().as_secs() / 10);
     if report.lines == 0 || report.lines as u64 > lines_max {
