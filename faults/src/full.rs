@@ -17,7 +17,7 @@ const BALLAST_BYTES: usize = 2 << 20;
 /// How long a server may take to see that there is room again.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(20);
 /// Lines of the log that three starts and two full disks may cost, beside those that come back every ten seconds.
-const LINES_MAX: u64 = 8;
+const LINES_MAX: u64 = 12;
 /// Of those, at most so many in ten seconds: leads, attempts, claims.
 const LINES_IN_TEN_SECONDS: u64 = 3;
 
