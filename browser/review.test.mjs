@@ -44,6 +44,16 @@ test("the whole review by keyboard alone", async () => {
   await shown(page).filter({ hasText: "Key Three" }).waitFor();
   await page.keyboard.press("k");
   await shown(page).filter({ hasText: "Key Four" }).waitFor();
+  // A note that was begun is there when the lead is looked at again, and not with another one.
+  const note = page.locator("#decide [name=note]");
+  await note.fill("call first");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("j");
+  await shown(page).filter({ hasText: "Key Three" }).waitFor();
+  assert.equal(await note.inputValue(), "");
+  await page.keyboard.press("k");
+  await shown(page).filter({ hasText: "Key Four" }).waitFor();
+  assert.equal(await note.inputValue(), "call first");
   await page.keyboard.press("?");
   await page.locator("dialog[open]").waitFor();
   await page.keyboard.press("Escape");

@@ -166,7 +166,7 @@ pub(super) async fn switch_off(
     let attempt = dashboard.attempt_within(&visitor)?;
     dashboard.prove_code(attempt, &visitor.operator, visitor.remote, &form).await?.taken_back();
     dashboard.management.accounts.delete_factor(visitor.actor(), visitor.id()).await?;
-    Ok(reply::see_other(ACCOUNT))
+    Ok(dashboard.done(&visitor, ACCOUNT, "The second factor is switched off."))
 }
 
 /// For whoever has lost app and recovery codes.
@@ -186,7 +186,7 @@ pub(super) async fn reset(
         return Ok(asks);
     }
     dashboard.management.accounts.delete_factor(visitor.actor(), id).await?;
-    Ok(reply::see_other(OPERATORS))
+    Ok(dashboard.done(&visitor, OPERATORS, format!("{} signs in with the password alone now.", person.email)))
 }
 
 pub(super) async fn code_form(State(dashboard): State<Arc<Dashboard>>, headers: HeaderMap) -> Response {

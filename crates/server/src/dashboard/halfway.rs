@@ -33,18 +33,16 @@ impl Halfway {
     pub(super) const KEPT: Duration = Duration::from_secs(5 * 60);
     /// All at the same time; more have the oldest forgotten.
     const WAITING_MAX: usize = 1_000;
+    /// Those of one operator, likewise: nobody pushes out the others.
+    const OF_ONE_MAX: usize = 5;
 
     /// Begins one; answers the token for the cookie.
     pub(super) fn begin(&self, operator: &Operator, next: &str, now: Moment) -> Zeroizing<String> {
         let token = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
         let mut all = self.lock();
-        if all.len() >= Self::WAITING_MAX {
-            all.retain(|_, waiting| waiting.is_within(now));
-            if all.len() >= Self::WAITING_MAX {
-                let oldest = all.iter().min_by_key(|(_, waiting)| waiting.until).map(|(hash, _)| *hash);
-                oldest.and_then(|hash| all.remove(&hash));
-            }
-        }
+        all.retain(|_, waiting| waiting.is_within(now));
+        make_room(&mut all, Self::OF_ONE_MAX, |waiting| waiting.operator_id == operator.id);
+        make_room(&mut all, Self::WAITING_MAX, |_| true);
         let waiting = Waiting {
             operator_id: operator.id,
             password_hash: operator.password_hash.clone(),
@@ -66,6 +64,16 @@ impl Halfway {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forgets the oldest of those that are meant, where there are so many of them.
+fn make_room(all: &mut HashMap<[u8; 32], Waiting>, most: usize, meant: impl Fn(&Waiting) -> bool) {
+    let of_them = || all.iter().filter(|(_, waiting)| meant(waiting));
+    if of_them().count() >= most
+        && let Some(oldest) = of_them().min_by_key(|(_, waiting)| waiting.until).map(|(hash, _)| *hash)
+    {
+        all.remove(&oldest);
     }
 }
 
@@ -105,8 +113,14 @@ mod tests {
         assert!(halfway.find(&token, start.plus(Halfway::KEPT)).is_none());
         assert!(halfway.find(&token, start.minus(Halfway::KEPT)).is_none(), "the clock was set back");
         assert!(halfway.find("another", start).is_none());
+        let other = Operator { id: mint(start), ..operator.clone() };
+        for _ in 0..9 {
+            let _ = halfway.begin(&other, "", last);
+        }
+        assert_eq!(halfway.lock().len(), 1 + Halfway::OF_ONE_MAX);
+        assert!(halfway.find(&token, last).is_some(), "nobody pushes out the others");
         for _ in 0..Halfway::WAITING_MAX {
-            let _ = halfway.begin(&operator, "", last);
+            let _ = halfway.begin(&Operator { id: mint(start), ..operator.clone() }, "", last);
         }
         assert_eq!(halfway.lock().len(), Halfway::WAITING_MAX);
         assert!(halfway.find(&token, last).is_none());

@@ -27,6 +27,13 @@ async function visit(url, options = {}, push = true) {
   }
 }
 
+// What is typed about a lead stays while others are looked at.
+const notes = new Map();
+const note = () => document.querySelector("#decide [name=note]");
+const subject = (field) => field.form.elements.pick.value.split(".")[0];
+const keepNote = () => note() && notes.set(subject(note()), note().value);
+const putNoteBack = () => note() && (note().value ||= notes.get(subject(note())) ?? "");
+
 function show(next, response, url, posts, push) {
   const [main, old] = [next.getElementById("main"), document.getElementById("main")];
   // A refusal is told here, so that what was typed stays.
@@ -38,6 +45,7 @@ function show(next, response, url, posts, push) {
   }
   const scroll = document.querySelector(".queue")?.scrollTop;
   const within = old.contains(document.activeElement);
+  keepNote();
   const ticked = new Set(all(".rows input:checked").map((box) => box.value));
   old.replaceWith(document.adoptNode(main));
   for (const part of [".notices", ".side nav"]) {
@@ -45,6 +53,7 @@ function show(next, response, url, posts, push) {
     if (from && to) to.replaceWith(document.adoptNode(from));
   }
   for (const box of all(".rows input")) box.checked = ticked.has(box.value);
+  putNoteBack();
   document.title = next.title;
   // The address of a form that was posted is no page: only where it led to is one.
   if (push && (!posts || response.redirected)) {

@@ -40,8 +40,14 @@ const DUE: &str =
 /// Longest wait that a receiver may ask for.
 const RETRY_AFTER_MAX_SECONDS: u64 = 86_400;
 
-fn longest() -> String {
+/// What has been due longest first.
+pub(super) fn longest() -> String {
     format!("{DUE} ORDER BY deliveries.next_attempt_at, deliveries.seq")
+}
+
+/// What came due most recently first.
+pub(super) fn latest() -> String {
+    format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC")
 }
 
 /// Claims what is due at a destination, oldest due first.
@@ -93,8 +99,7 @@ pub(super) fn claim_latest(
     }
     let (mut due, mut superseded) = (Vec::new(), Vec::new());
     let sql = tx.sql;
-    let mut statement =
-        sql.prepare_cached(&format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC"))?;
+    let mut statement = sql.prepare_cached(&latest())?;
     let mut found = statement.query(params![blob(&destination), now.unix_millis(), now.unix_millis()])?;
     let mut looked_at = 0;
     while due.len() < limit
@@ -417,66 +422,4 @@ pub(super) fn audit_changed(
         audit.subject = changed.to_string();
     }
     accept::audit(sql, &audit)
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::{Connection, StatementStatus, params};
-    use tempfile::TempDir;
-
-    use super::{DUE, longest};
-
-    const ONE: [u8; 16] = [1; 16];
-
-    /// A backlog of one destination: leads with two events each, all due.
-    fn backlog(folder: &TempDir, leads: u32) -> Connection {
-        let sql = super::super::schema::open_writer(&folder.path().join("agentflow.db")).expect("a database");
-        sql.execute_batch("BEGIN").expect("a transaction");
-        for event in 1..=leads * 2 {
-            let (lead, kind) = (event.div_ceil(2), event % 2);
-            sql.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, 1, x'7b7d')")
-                .and_then(|mut event_row| {
-                    let id = format!("{event:016}");
-                    event_row.execute(params![
-                        event,
-                        id.as_bytes(),
-                        ONE,
-                        format!("{lead:016}").as_bytes(),
-                        kind
-                    ])
-                })
-                .expect("an event");
-            sql.prepare_cached(
-                "INSERT INTO deliveries (id, workspace, event, destination, state, next_attempt_at, attempts, step, created_at)
-                 VALUES (?1, ?2, ?3, ?2, 0, ?3, 0, 0, 1)",
-            )
-            .and_then(|mut row| row.execute(params![format!("{event:016}").as_bytes(), ONE, event]))
-            .expect("a delivery");
-        }
-        sql.execute_batch("COMMIT").expect("they are in");
-        sql
-    }
-
-    /// Steps of SQLite's machine until the first 64 rows were read.
-    fn steps(sql: &Connection, statement: &str, retries_before: i64) -> i32 {
-        let mut statement = sql.prepare(statement).expect("a statement");
-        let mut rows = statement.query(params![ONE, i64::MAX, retries_before]).expect("it runs");
-        for _ in 0..64 {
-            rows.next().expect("it reads").expect("a row");
-        }
-        drop(rows);
-        statement.get_status(StatementStatus::VmStep)
-    }
-
-    #[test]
-    fn a_claim_costs_the_same_however_long_the_backlog_is() {
-        let folders = [TempDir::new().expect("a folder"), TempDir::new().expect("a folder")];
-        let (short, long) = (backlog(&folders[0], 50), backlog(&folders[1], 1_000));
-        let latest = format!("{DUE} ORDER BY deliveries.next_attempt_at DESC, deliveries.seq DESC");
-        for (statement, retries_before) in [(longest(), i64::MIN), (latest, i64::MAX)] {
-            let (few, many) =
-                (steps(&short, &statement, retries_before), steps(&long, &statement, retries_before));
-            assert!(many <= few + 64, "{few} steps of a short backlog, {many} of a long one: {statement}");
-        }
-    }
 }

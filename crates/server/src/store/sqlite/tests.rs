@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use agentflow_events::{EventType, Id, Moment};
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Connection, StatementStatus, params};
 use tempfile::TempDir;
 
-use super::SqliteStore;
+use super::{SqliteStore, queue};
 use crate::record::{DeliveryState, Exchange, LeadState};
 use crate::store::suite::Harness;
 use crate::store::{
@@ -162,6 +162,90 @@ async fn finds_one_far_back<T>(read: impl AsyncFn(PageRequest) -> Result<Page<T>
     let read = &read;
     let whole = Page::full(NEWEST, |page| read(page)).await.expect("it can be read");
     assert_eq!((whole.items.len(), whole.next_cursor), (1, None));
+}
+
+/// 4,500 leads in review; the text is in the first and in the last of them.
+#[tokio::test]
+async fn a_search_of_the_queue_goes_on_from_both_ends() {
+    let folder = TempDir::new().expect("a folder for the case");
+    open_in(folder.path()).close().await;
+    let sql = rusqlite::Connection::open(folder.path().join("agentflow.db")).expect("the file");
+    sql.execute_batch(
+        "WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < 4500)
+         INSERT INTO leads (seq, id, workspace, version, state, email_identity, email, name, fields, received_at)
+         SELECT seq, randomblob(16), zeroblob(16), 1, 1, seq || '@a.example', seq || '@a.example',
+             iif(seq IN (1, 4500), 'Ada', 'Ben'), '{}', 1 FROM n",
+    )
+    .expect("a queue");
+    drop(sql);
+
+    let store = open_in(folder.path());
+    for oldest_first in [false, true] {
+        let filter = LeadFilter {
+            state: Some(LeadState::InReview),
+            text: Some("ada".to_owned()),
+            oldest_first,
+            ..LeadFilter::default()
+        };
+        let (mut found, mut request) = (Vec::new(), NEWEST);
+        loop {
+            let page = store.leads(Id::from_bytes([0; 16]), &filter, request).await.expect("it can be read");
+            found.push(page.items.len());
+            request.cursor = page.next_cursor;
+            if request.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, [1, 0, 1], "oldest first: {oldest_first}");
+    }
+    store.close().await;
+}
+
+const ONE: [u8; 16] = [1; 16];
+
+/// A backlog of one destination: leads with two events each, all due.
+fn backlog(folder: &TempDir, leads: u32) -> Connection {
+    let sql = super::schema::open_writer(&folder.path().join("agentflow.db")).expect("a database");
+    sql.execute_batch("BEGIN").expect("a transaction");
+    for event in 1..=leads * 2 {
+        let (lead, kind) = (event.div_ceil(2), event % 2);
+        sql.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, 1, x'7b7d')")
+            .and_then(|mut event_row| {
+                let id = format!("{event:016}");
+                event_row.execute(params![event, id.as_bytes(), ONE, format!("{lead:016}").as_bytes(), kind])
+            })
+            .expect("an event");
+        sql.prepare_cached(
+            "INSERT INTO deliveries (id, workspace, event, destination, state, next_attempt_at, attempts, step, created_at)
+             VALUES (?1, ?2, ?3, ?2, 0, ?3, 0, 0, 1)",
+        )
+        .and_then(|mut row| row.execute(params![format!("{event:016}").as_bytes(), ONE, event]))
+        .expect("a delivery");
+    }
+    sql.execute_batch("COMMIT").expect("they are in");
+    sql
+}
+
+/// Steps of SQLite's machine until the first 64 rows were read.
+fn steps(sql: &Connection, statement: &str, retries_before: i64) -> i32 {
+    let mut statement = sql.prepare(statement).expect("a statement");
+    let mut rows = statement.query(params![ONE, i64::MAX, retries_before]).expect("it runs");
+    for _ in 0..64 {
+        rows.next().expect("it reads").expect("a row");
+    }
+    drop(rows);
+    statement.get_status(StatementStatus::VmStep)
+}
+
+#[test]
+fn a_claim_costs_the_same_however_long_the_backlog_is() {
+    let folders = [TempDir::new().expect("a folder"), TempDir::new().expect("a folder")];
+    let (short, long) = (backlog(&folders[0], 50), backlog(&folders[1], 1_000));
+    for (statement, retries_before) in [(queue::longest(), i64::MIN), (queue::latest(), i64::MAX)] {
+        let (few, many) =
+            (steps(&short, &statement, retries_before), steps(&long, &statement, retries_before));
+        assert!(many <= few + 64, "{few} steps of a short backlog, {many} of a long one: {statement}");
+    }
 }
 
 crate::store_suite!(InFolders::default());
