@@ -203,7 +203,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
         stop.cancel();
-        tracing::info!("stopping: requests and attempts in flight finish; a second signal ends within a second");
+        tracing::info!(
+            "stopping: requests and attempts in flight finish; a second signal ends within a second"
+        );
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
