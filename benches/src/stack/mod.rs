@@ -23,7 +23,7 @@ pub use client::{Accepted, Client, Connection, LeadReply};
 pub use fleet::Fleet;
 pub use measure::{Latencies, ProcessUse};
 pub use operator::Operator;
-pub use past::{Past, live_through};
+pub use past::{Past, Rush, live_through};
 pub use random::Random;
 pub use receiver::{Received, Receiver};
 pub use senders::{Until, intake, new_lead};

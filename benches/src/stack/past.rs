@@ -2,6 +2,7 @@
 //! finds when it is started on it is what it would have written itself.
 
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,58 @@ pub async fn live_through(site: &Site, leads: u64) -> Result<Past, Fault> {
     Ok(past)
 }
 
+/// Leads of now, through the server's own intake without a network.
+pub struct Rush(Life);
+
+impl Rush {
+    /// On a site that has never run.
+    ///
+    /// # Errors
+    /// The store does not open.
+    pub async fn begin(site: &Site, delivers: bool) -> Result<Arc<Self>, Fault> {
+        let clock = Clock::system();
+        let config = Config { data_dir: site.data().to_owned(), ..Config::default() };
+        let home = setup::open(&config, "https://127.0.0.1", &clock).await?;
+        let now = clock.now();
+        let life = Life::found(site, home, clock, now).await?;
+        if delivers {
+            life.destination("https://hooks.example.com/agentflow", EventType::ALL, false).await?;
+        }
+        Ok(Arc::new(Self(life)))
+    }
+
+    /// Sends these leads, so many at a time, each followed by its deliveries.
+    ///
+    /// # Errors
+    /// One is refused.
+    pub async fn run(self: &Arc<Self>, numbers: std::ops::Range<u64>, together: u64) -> Result<(), Fault> {
+        let next = Arc::new(AtomicU64::new(numbers.start));
+        let senders = (0..together).map(|_| {
+            let (rush, next, end) = (Arc::clone(self), Arc::clone(&next), numbers.end);
+            tokio::spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= end {
+                        return Ok::<(), Fault>(());
+                    }
+                    let body = leads::body(0, number);
+                    rush.0.send(&body, &body).await?;
+                    rush.0.deliver().await?;
+                }
+            })
+        });
+        for sender in join_all(senders).await {
+            sender??;
+        }
+        Ok(())
+    }
+
+    /// Closes the store.
+    pub async fn end(&self) {
+        self.0.store.close().await;
+    }
+}
+
 /// Deliveries that are due, for whoever makes them.
 #[derive(Default)]
 struct Due(Mutex<Vec<DueDelivery>>);
@@ -86,6 +139,14 @@ struct Life {
 
 impl Life {
     async fn begin(site: &Site, home: setup::Home, clock: Clock, now: Moment) -> Result<(Self, Past), Fault> {
+        let life = Self::found(site, home, clock, now).await?;
+        let busy = life.destination("https://hooks.example.com/agentflow", EventType::ALL, false).await?;
+        let of_rejected = [EventType::LeadRejected];
+        let paused = life.destination("https://archive.example.com/agentflow", &of_rejected, true).await?;
+        Ok((life, Past { busy, paused }))
+    }
+
+    async fn found(site: &Site, home: setup::Home, clock: Clock, now: Moment) -> Result<Self, Fault> {
         let store = home.store;
         // As of now: the secrets were made a moment ago.
         let directory = Directory::open(Arc::clone(&store), home.vault, now).await?;
@@ -97,7 +158,7 @@ impl Life {
 
         let (due, metrics) = (Arc::new(Due::default()), Arc::new(Metrics::new()));
         let dispatch = Arc::clone(&due) as Arc<dyn Dispatch>;
-        let life = Self {
+        Ok(Self {
             intake: Intake::new(
                 Arc::clone(&store),
                 Arc::new(Rules),
@@ -113,11 +174,7 @@ impl Life {
             operator,
             due,
             clock,
-        };
-        let busy = life.destination("https://hooks.example.com/agentflow", EventType::ALL, false).await?;
-        let of_rejected = [EventType::LeadRejected];
-        let paused = life.destination("https://archive.example.com/agentflow", &of_rejected, true).await?;
-        Ok((life, Past { busy, paused }))
+        })
     }
 
     async fn destination(
