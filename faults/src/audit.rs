@@ -99,6 +99,20 @@ fn read(database: &Path) -> rusqlite::Result<(Found, Vec<Violation>)> {
     if orphans != 0 {
         violations.push(format!("{orphans} rows belong to none that is there"));
     }
+    for (sum, rows) in [
+        ("arrived) FROM lead_hours", "leads"),
+        ("approved) FROM lead_hours", "events WHERE type = 'lead.qualified'"),
+        ("rejected) FROM lead_hours", "events WHERE type = 'lead.rejected'"),
+        ("pending) FROM delivery_hours", "deliveries WHERE state = 0"),
+        ("delivered) FROM delivery_hours", "deliveries WHERE state = 1"),
+        ("dead) FROM delivery_hours", "deliveries WHERE state = 2"),
+    ] {
+        let sums = format!("SELECT coalesce((SELECT sum({sum}), 0), (SELECT count(*) FROM {rows})");
+        let (sum, number): (i64, i64) = sql.query_row(&sums, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if sum != number {
+            violations.push(format!("{number} {rows}, but the hours' sums are {sum}"));
+        }
+    }
     Ok((found, violations))
 }
 

@@ -88,6 +88,9 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accep
     }
 
     rows::put_lead(tx.sql, lead, !joins)?;
+    if !joins {
+        tx.effects.hours.arrived(lead.workspace_id, lead.received_at);
+    }
     remember(tx.sql, accept)?;
     super::log::insert(tx.sql, &accept.log)?;
     let deliveries = announce(tx, &accept.write)?;
@@ -176,6 +179,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
             event.body.as_ref()
         ])?;
     let event_seq = tx.sql.last_insert_rowid();
+    tx.effects.hours.announced(event.workspace_id, event.at, event.event_type);
 
     if tx.cache.destinations.is_none() {
         tx.cache.destinations = Some(rows::destinations(tx.sql)?);
@@ -211,6 +215,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
             due_at,
         };
         insert_delivery(tx.sql, &delivery, event_seq, event.at)?;
+        tx.effects.hours.made(event.workspace_id, event.at, destination_id);
         if wait == 0 && sends && !held_up.contains(&destination_id) {
             tx.claim(delivery.id);
             due.push(delivery);

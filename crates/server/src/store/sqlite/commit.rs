@@ -1,6 +1,5 @@
 //! The writer's thread: batches, commits, answers. See [`super::writer`] for what a batch promises.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -10,10 +9,9 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::checkpoint::{Signals, checkpoint};
-use super::job::{Cache, Claims, Job, Message, Tx};
+use super::job::{Cache, Claims, Effects, Job, Message, Tx};
 use super::log::LogBuffer;
 use super::schema::leave_log;
-use crate::id::DeliveryId;
 use crate::store::StoreError;
 
 /// Writes in one transaction.
@@ -165,11 +163,11 @@ impl Thread {
         if jobs.is_empty() && log_rows.is_empty() {
             return true;
         }
-        let mut claimed = HashMap::new();
+        let mut effects = Effects::default();
         let mut results = Vec::new();
-        let mut outcome = self.attempt(&mut jobs, &log_rows, prune, &mut claimed, &mut results, false);
+        let mut outcome = self.attempt(&mut jobs, &log_rows, prune, &mut effects, &mut results, false);
         if matches!(outcome, Err(BatchError::Operation)) {
-            outcome = self.attempt(&mut jobs, &log_rows, prune, &mut claimed, &mut results, true);
+            outcome = self.attempt(&mut jobs, &log_rows, prune, &mut effects, &mut results, true);
         }
         match outcome {
             Ok(()) => {
@@ -179,7 +177,7 @@ impl Thread {
                 }
                 {
                     let mut claims = self.claims.lock();
-                    for (id, held) in claimed {
+                    for (id, held) in effects.claimed {
                         if held {
                             claims.insert(id)
                         } else {
@@ -218,13 +216,13 @@ impl Thread {
         jobs: &mut [Job],
         log_rows: &[crate::record::InboundLogRow],
         prune: bool,
-        claimed: &mut HashMap<DeliveryId, bool>,
+        effects: &mut Effects,
         results: &mut Vec<Result<(), StoreError>>,
         savepoints: bool,
     ) -> Result<(), BatchError> {
-        claimed.clear();
+        *effects = Effects::default();
         results.clear();
-        let done = self.transaction(jobs, log_rows, prune, claimed, results, savepoints);
+        let done = self.transaction(jobs, log_rows, prune, effects, results, savepoints);
         if let Err(error) = done {
             self.cache = Cache::default();
             if !self.connection.is_autocommit()
@@ -242,7 +240,7 @@ impl Thread {
         jobs: &mut [Job],
         log_rows: &[crate::record::InboundLogRow],
         prune: bool,
-        claimed: &mut HashMap<DeliveryId, bool>,
+        effects: &mut Effects,
         results: &mut Vec<Result<(), StoreError>>,
         savepoints: bool,
     ) -> Result<(), BatchError> {
@@ -256,8 +254,8 @@ impl Thread {
             if savepoints {
                 run("SAVEPOINT operation")?;
             }
-            let before = savepoints.then(|| claimed.clone());
-            let mut tx = Tx { sql, cache: &mut self.cache, claims: &self.claims, claimed };
+            let before = savepoints.then(|| effects.clone());
+            let mut tx = Tx { sql, cache: &mut self.cache, claims: &self.claims, effects };
             match (job.run)(&mut tx) {
                 Ok(()) => results.push(Ok(())),
                 Err(error) if is_grave(&error) => return Err(grave(&error)),
@@ -266,7 +264,7 @@ impl Thread {
                     run("ROLLBACK TO operation")?;
                     self.cache = Cache::default();
                     if let Some(before) = before {
-                        *claimed = before;
+                        *effects = before;
                     }
                     results.push(Err(StoreError::Backend(error.to_string())));
                 }
@@ -281,6 +279,7 @@ impl Thread {
         if prune {
             super::log::prune_rejected(sql).map_err(|error| grave(&error))?;
         }
+        effects.hours.write(sql).map_err(|error| grave(&error))?;
         run("COMMIT")
     }
 

@@ -7,6 +7,7 @@ use agentflow_events::WorkspaceId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::hours::Hours;
 use crate::id::DeliveryId;
 use crate::record::Destination;
 use crate::store::StoreError;
@@ -26,21 +27,29 @@ pub(super) struct Tx<'a> {
     pub(super) sql: &'a Connection,
     pub(super) cache: &'a mut Cache,
     pub(super) claims: &'a Claims,
-    /// Claims made and ended in this batch, newest last; applied after the commit.
-    pub(super) claimed: &'a mut HashMap<DeliveryId, bool>,
+    pub(super) effects: &'a mut Effects,
+}
+
+/// What the operations of a batch add up to.
+#[derive(Clone, Default)]
+pub(super) struct Effects {
+    /// Claims made and ended; applied after the commit.
+    pub(super) claimed: HashMap<DeliveryId, bool>,
+    /// Written before the commit.
+    pub(super) hours: Hours,
 }
 
 impl Tx<'_> {
     pub(super) fn is_claimed(&self, id: &DeliveryId) -> bool {
-        self.claimed.get(id).copied().unwrap_or_else(|| self.claims.lock().contains(id))
+        self.effects.claimed.get(id).copied().unwrap_or_else(|| self.claims.lock().contains(id))
     }
 
     pub(super) fn claim(&mut self, id: DeliveryId) {
-        self.claimed.insert(id, true);
+        self.effects.claimed.insert(id, true);
     }
 
     pub(super) fn end_claim(&mut self, id: DeliveryId) {
-        self.claimed.insert(id, false);
+        self.effects.claimed.insert(id, false);
     }
 }
 

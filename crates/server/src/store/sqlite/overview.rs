@@ -1,4 +1,4 @@
-//! Sums over time, from the tables of hours that the schema's triggers keep.
+//! Sums over time, from the tables of [hours](super::hours).
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteStore;
+use super::hours::hour;
 use super::rows::{self, blob};
 use crate::store::{Health, Overview, OverviewStore, SCORED_MAX, ScoreCounts, Step, StoreError};
 
@@ -74,11 +75,6 @@ impl OverviewStore for SqliteStore {
             })
             .await
     }
-}
-
-/// The hour that a moment lies in, as the tables number them.
-fn hour(at: Moment) -> i64 {
-    at.unix_millis().div_euclid(3_600_000)
 }
 
 fn counted(

@@ -117,7 +117,7 @@ pub(super) fn claim_latest(
 }
 
 /// After the rows were read: what is read is not changed.
-fn supersede(tx: &Tx<'_>, marked: &mut Vec<DeliveryId>) -> rusqlite::Result<()> {
+fn supersede(tx: &mut Tx<'_>, marked: &mut Vec<DeliveryId>) -> rusqlite::Result<()> {
     marked.drain(..).try_for_each(|id| super::withdraw::supersede_marked(tx, id))
 }
 
@@ -207,33 +207,76 @@ pub(super) fn finish_attempt(
     finished: &FinishedAttempt,
 ) -> rusqlite::Result<Option<OperationRow>> {
     let attempt = &finished.attempt;
-    let (state, next) = match finished.outcome {
-        AttemptOutcome::Delivered => (1, None),
-        AttemptOutcome::RetryAt(at) => (0, Some(at.unix_millis())),
-        AttemptOutcome::Dead | AttemptOutcome::Gone => (2, None),
-    };
-    let seq: Option<i64> = tx
-        .sql
-        .prepare_cached(
-            // What is no longer pending was cancelled meanwhile: the attempt is kept, the state stays. A negative step means
-            // sent again while this attempt was on its way: unless it delivered, the new schedule stands. A reason on a pending
-            // one: superseded meanwhile, so that a failure is its last.
-            "UPDATE deliveries SET attempts = max(attempts, ?1),
-                 next_attempt_at = CASE WHEN state = 0 AND state_reason IS NOT NULL THEN NULL
-                     WHEN state <> 0 OR (step < 0 AND ?2 <> 1) THEN next_attempt_at ELSE ?3 END,
-                 state_reason = iif(state = 0 AND ?2 = 1, NULL, state_reason),
-                 state = CASE WHEN state = 0 AND state_reason IS NOT NULL AND ?2 <> 1 THEN 4
-                     WHEN state <> 0 OR (step < 0 AND ?2 <> 1) THEN state ELSE ?2 END,
-                 step = iif(step < 0, 0, step + 1)
-             WHERE id = ?4 RETURNING seq",
-        )?
-        .query_row(params![attempt.number, state, next, blob(&finished.delivery_id)], |row| row.get(0))
-        .optional()?;
+    let attempted = Attempted::find(tx.sql, finished.delivery_id)?;
     tx.end_claim(finished.delivery_id);
     // Deleted with its lead by the retention: nothing is left to record it for.
-    let Some(seq) = seq else { return Ok(None) };
-    attempts::put(tx, seq, attempt)?;
+    let Some(attempted) = attempted else { return Ok(None) };
+    let (state, next_attempt_at) = attempted.after(&finished.outcome);
+    // A reason is one of not being delivered.
+    let is_reason_gone = state == DeliveryState::Delivered;
+    tx.sql
+        .prepare_cached(
+            "UPDATE deliveries SET attempts = max(attempts, ?), next_attempt_at = ?, state = ?,
+                 state_reason = iif(?, NULL, state_reason), step = iif(step < 0, 0, step + 1) WHERE seq = ?",
+        )?
+        .execute(params![
+            attempt.number,
+            next_attempt_at.map(Moment::unix_millis),
+            rows::delivery_state_number(state),
+            is_reason_gone,
+            attempted.seq
+        ])?;
+    let (workspace, destination) = (finished.workspace_id, finished.destination_id);
+    tx.effects.hours.moved(workspace, attempted.created_at, destination, [attempted.state, state]);
+    attempts::put(tx, attempted.seq, attempt)?;
     mark_destination(tx, finished)
+}
+
+/// A delivery whose attempt has ended, as it has become meanwhile.
+struct Attempted {
+    seq: i64,
+    state: DeliveryState,
+    created_at: Moment,
+    next_attempt_at: Option<Moment>,
+    /// A reason on a pending one: superseded while the attempt was under way.
+    is_marked: bool,
+    /// A negative step: sent again while the attempt was under way.
+    is_sent_again: bool,
+}
+
+impl Attempted {
+    fn find(sql: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Self>> {
+        sql.prepare_cached(
+            "SELECT seq, state, created_at, next_attempt_at, state_reason IS NOT NULL AS is_marked, step < 0 AS is_sent_again
+             FROM deliveries WHERE id = ?",
+        )?
+        .query_row([blob(&id)], |row| {
+            Ok(Self {
+                seq: row.get("seq")?,
+                state: rows::delivery_state(row)?,
+                created_at: rows::moment(row, "created_at")?,
+                next_attempt_at: rows::moment_or_null(row, "next_attempt_at")?,
+                is_marked: row.get("is_marked")?,
+                is_sent_again: row.get("is_sent_again")?,
+            })
+        })
+        .optional()
+    }
+
+    /// What becomes of it, and when it is tried again.
+    fn after(&self, outcome: &AttemptOutcome) -> (DeliveryState, Option<Moment>) {
+        match outcome {
+            // Cancelled meanwhile: the attempt is kept, the state stays.
+            _ if self.state != DeliveryState::Pending => (self.state, self.next_attempt_at),
+            AttemptOutcome::Delivered => (DeliveryState::Delivered, None),
+            // The failure is its last.
+            _ if self.is_marked => (DeliveryState::Superseded, None),
+            // The new schedule stands.
+            _ if self.is_sent_again => (DeliveryState::Pending, self.next_attempt_at),
+            AttemptOutcome::RetryAt(at) => (DeliveryState::Pending, Some(*at)),
+            AttemptOutcome::Dead | AttemptOutcome::Gone => (DeliveryState::Dead, None),
+        }
+    }
 }
 
 /// Keeps how long a destination has been failing, and disables it where that, or a 410, says so.
@@ -373,6 +416,7 @@ pub(super) fn resend(
     let Some(audit) = audit else {
         return count(tx.sql, &which, values);
     };
+    tx.effects.hours.will_move(tx.sql, &which, &values, DeliveryState::Pending)?;
     values.insert(0, now.unix_millis().into());
     let changed: Vec<DeliveryId> = tx
         .sql

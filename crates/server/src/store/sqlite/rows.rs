@@ -98,6 +98,13 @@ pub(super) fn delivery_state_number(state: DeliveryState) -> i64 {
     }
 }
 
+/// A delivery's state, from the column `state`.
+pub(super) fn delivery_state(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
+    let number: i64 = row.get("state")?;
+    let mut all = DeliveryState::ALL.into_iter();
+    all.find(|known| delivery_state_number(*known) == number).ok_or_else(|| bad("state"))
+}
+
 /// The columns of a lead, for [`lead`].
 pub(super) const LEAD_COLUMNS: &str =
     "seq, id, workspace, version, state, email, name, company, message, source,
@@ -244,7 +251,6 @@ pub(super) const DELIVERY_COLUMNS: &str = "deliveries.seq AS seq, deliveries.id 
 
 /// A delivery without attempts, from a row of [`DELIVERY_COLUMNS`].
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let state: i64 = row.get("state")?;
     Ok(Delivery {
         id: id(row, "id")?,
         workspace_id: id(row, "workspace")?,
@@ -252,10 +258,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         event_type: event_type(row, "type")?,
         lead_id: id(row, "lead")?,
         destination_id: id(row, "destination")?,
-        state: DeliveryState::ALL
-            .into_iter()
-            .find(|known| delivery_state_number(*known) == state)
-            .ok_or_else(|| bad("state"))?,
+        state: delivery_state(row)?,
         state_reason: json_or_null(row, "state_reason")?,
         next_attempt_at: moment_or_null(row, "next_attempt_at")?,
         created_at: moment(row, "created_at")?,

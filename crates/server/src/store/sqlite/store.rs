@@ -11,9 +11,9 @@ use super::rows::{self, blob};
 use super::{SqliteStore, accept, admin, operational, query, queue, secrets, upkeep, withdraw};
 use crate::id::{DeliveryId, DestinationId, SecretId, TokenId};
 use crate::record::{
-    AuditRow, Delivery, Destination, DestinationChange, DueDelivery, Endpoint, EventRow, FinishedAttempt,
-    InboundLogRow, Lead, LeadState, OperationKind, OperationRow, SealedBytes, SecretRow, SecretUses,
-    Settings, Workspace,
+    AuditRow, Delivery, DeliveryState, Destination, DestinationChange, DueDelivery, Endpoint, EventRow,
+    FinishedAttempt, InboundLogRow, Lead, LeadState, OperationKind, OperationRow, SealedBytes, SecretRow,
+    SecretUses, Settings, Workspace,
 };
 use crate::store::{
     Accept, Accepted, AdminStore, AuditFilter, Cancelled, Decide, Decided, DeliveryFilter, DeliveryStore,
@@ -375,6 +375,9 @@ impl AdminStore for SqliteStore {
                 if deleted == 0 {
                     return Ok(false);
                 }
+                let pending = "SELECT seq FROM deliveries WHERE destination = ? AND state = 0";
+                let values = [blob(&id).to_vec().into()];
+                tx.effects.hours.will_move(tx.sql, pending, &values, DeliveryState::Cancelled)?;
                 tx.sql
                     .prepare_cached(
                         "UPDATE deliveries SET state = 3, next_attempt_at = NULL, state_reason = '\"destination_deleted\"'

@@ -26,6 +26,7 @@ pub(super) fn cancel(
         let count = queue::count(tx.sql, &which, values)?;
         return Ok(Cancelled { count, claimed: Vec::new() });
     };
+    tx.effects.hours.will_move(tx.sql, &which, &values, DeliveryState::Cancelled)?;
     values.insert(0, to_json(&StateReason::CancelledByOperator)?.into());
     let changed: Vec<DeliveryId> = tx
         .sql
@@ -56,13 +57,13 @@ pub(super) fn supersede(tx: &mut Tx<'_>, lead: &Lead) -> rusqlite::Result<()> {
         return Ok(());
     }
     let reason = to_json(&StateReason::LeadDecided)?;
-    for id in &pending {
-        let statement = if tx.is_claimed(id) {
-            "UPDATE deliveries SET state_reason = ? WHERE id = ?"
-        } else {
-            "UPDATE deliveries SET state_reason = ?, state = 4, next_attempt_at = NULL WHERE id = ?"
-        };
-        tx.sql.prepare_cached(statement)?.execute(params![reason, blob(id)])?;
+    for id in pending {
+        tx.sql
+            .prepare_cached("UPDATE deliveries SET state_reason = ? WHERE id = ?")?
+            .execute(params![reason, blob(&id)])?;
+        if !tx.is_claimed(&id) {
+            supersede_marked(tx, id)?;
+        }
     }
     Ok(())
 }
@@ -76,8 +77,11 @@ fn is_wanted(tx: &Tx<'_>, lead: &Lead) -> rusqlite::Result<bool> {
     Ok(settings.is_some_and(|settings| settings.supersede_review_requests))
 }
 
-/// Supersedes what was marked so while it was claimed, and given back without an attempt.
-pub(super) fn supersede_marked(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
+/// Supersedes what is marked so: at once, or when it is given back without an attempt.
+pub(super) fn supersede_marked(tx: &mut Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
+    let which = "SELECT seq FROM deliveries WHERE id = ?";
+    let id_value = [blob(&id).to_vec().into()];
+    tx.effects.hours.will_move(tx.sql, which, &id_value, DeliveryState::Superseded)?;
     tx.sql
         .prepare_cached("UPDATE deliveries SET state = 4, next_attempt_at = NULL WHERE id = ?")?
         .execute([blob(&id)])

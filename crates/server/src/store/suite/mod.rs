@@ -204,6 +204,7 @@ macro_rules! store_suite {
                 a_refused_write_is_not_counted
                 a_delivery_moves_between_the_sums_of_its_own_hour
                 health_is_told_of_each_destination_since_an_hour
+                health_is_told_whatever_becomes_of_a_delivery
                 what_the_retention_deletes_stays_counted
                 scores_are_counted_of_what_arrived_since
             }

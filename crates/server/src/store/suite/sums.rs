@@ -129,6 +129,32 @@ pub async fn health_is_told_of_each_destination_since_an_hour(harness: &dyn Harn
     Ok(())
 }
 
+pub async fn health_is_told_whatever_becomes_of_a_delivery(harness: &dyn Harness) -> Outcome {
+    let settings = Settings { supersede_review_requests: true, ..Settings::default() };
+    let world = World::with(harness, settings).await?;
+    let to = world.destination(EventType::ALL, START).await?;
+    let (reviewed, due) = world.stored(&Sent::from("ada@stacklane.co")).await?;
+    assert_eq!(health(&world, 0).await?, [told(&to, 0, 0, 1)]);
+    world.store.release(&[due[0].id]);
+    let decided = world.decide(&reviewed, true, after(5)).await?.due();
+    assert_eq!(health(&world, 0).await?, [told(&to, 0, 0, 1)], "its review request was superseded");
+    finish(&world, &decided[0], after(6), AttemptOutcome::Delivered).await?;
+    assert_eq!(health(&world, 0).await?, [told(&to, 1, 0, 0)]);
+    let this = || ResendFilter::One(decided[0].id);
+    world.store.resend(world.id(), this(), after(7), Some(world.audit("resend", START))).await?;
+    assert_eq!(health(&world, 0).await?, [told(&to, 0, 0, 1)]);
+    world.store.cancel(world.id(), this(), Some(world.audit("cancel", START))).await?;
+    assert_eq!(health(&world, 0).await?, [told(&to, 0, 0, 0)]);
+
+    let (_, due) = world.stored(&Sent::from("lost@stacklane.co").approved()).await?;
+    finish(&world, &due[0], after(8), AttemptOutcome::Dead).await?;
+    world.stored(&Sent::from("waits@stacklane.co").approved()).await?;
+    assert_eq!(health(&world, 0).await?, [told(&to, 0, 1, 1)]);
+    world.store.delete_destination(to.id, world.audit("destination.delete", START)).await?;
+    assert_eq!(health(&world, 0).await?, [told(&to, 0, 1, 0)]);
+    Ok(())
+}
+
 pub async fn what_the_retention_deletes_stays_counted(harness: &dyn Harness) -> Outcome {
     let world = World::with(harness, Settings { retention_days: Some(1), ..Settings::default() }).await?;
     world.destination(EventType::ALL, START).await?;
