@@ -16,6 +16,7 @@ use http::header::CONTENT_LENGTH;
 use serde::Serialize;
 
 use super::body::{BodyBudget, ReadBody, Unread, read};
+use super::unstoppable::Unstoppable;
 use super::{RemoteAddr, media};
 use crate::config::Limits;
 use crate::directory::{Directory, LiveEndpoint};
@@ -85,14 +86,8 @@ async fn receive(
             return refuse(Refusal::new(fault.reason(), fault.to_string()), fault.into(), bytes_read);
         }
     };
-    // A task of its own: a sender that hangs up now must not stop a lead between its commit and its first delivery.
-    match tokio::spawn(hand_over(inbound, endpoint, head, body, remote)).await {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::error!(panicked = error.is_panic(), "a lead was not answered");
-            Problem::internal().into_response()
-        }
-    }
+    // A sender that hangs up now must not stop a lead between its commit and its first delivery.
+    Unstoppable::new(hand_over(inbound, endpoint, head, body, remote)).await
 }
 
 /// How large the request says that its body is.

@@ -19,6 +19,7 @@ mod self_signed;
 mod service;
 mod slots;
 mod tls;
+mod unstoppable;
 
 use std::io;
 use std::net::IpAddr;
