@@ -101,7 +101,27 @@ impl fmt::Display for Moment {
         let (year, month, day) = date_of(self.unix_millis.div_euclid(DAY_MILLIS));
         let millis = self.unix_millis.rem_euclid(DAY_MILLIS);
         let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1000)
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (number, end, digits) in [
+            (year, 4, 4),
+            (month, 7, 2),
+            (day, 10, 2),
+            (hour, 13, 2),
+            (minute, 16, 2),
+            (second, 19, 2),
+            (millis % 1000, 23, 3),
+        ] {
+            put_digits(&mut text[end - digits..end], number);
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Fills `digits` with the last digits of `number`, which is not negative.
+fn put_digits(digits: &mut [u8], mut number: i64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 

@@ -158,7 +158,10 @@ fn text_of(value: &RawValue, bytes_max: usize) -> String {
     if json == "null" {
         return String::new();
     }
-    let text =
-        if json.len() <= 2 * FIELD_BYTES_MAX { serde_json::from_str::<String>(json).ok() } else { None };
+    let text = if json.starts_with('"') && json.len() <= 2 * FIELD_BYTES_MAX {
+        serde_json::from_str::<String>(json).ok()
+    } else {
+        None
+    };
     beginning(text.as_deref().unwrap_or(json), bytes_max).to_owned()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 /// Declares the groups of `lists/phrases.txt`, each with its heading there.
 macro_rules! groups {
@@ -106,7 +106,9 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
         }
     }
     let first_spam_word = groups.iter().position(|group| *group == Group::SpamWord).unwrap_or(0);
-    let phrases = AhoCorasick::new(patterns).expect("the committed list makes a small automaton");
+    // The largest kind there is, and for a list of this length the fastest by far.
+    let phrases = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(patterns);
+    let phrases = phrases.expect("the committed list makes a small automaton");
     Lexicon { phrases, groups, first_spam_word }
 });
 

@@ -13,18 +13,21 @@ pub(super) fn fold(text: &str, bytes_max: usize) -> String {
 pub(super) fn fold_into(folded: &mut String, text: &str) {
     folded.reserve(text.len() + 2);
     folded.push(' ');
-    for character in text.chars() {
-        if character.is_ascii() {
-            if character.is_ascii_alphanumeric() {
-                folded.push(character.to_ascii_lowercase());
-                continue;
-            }
-        } else if character.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&character) {
+    let mut rest = text;
+    loop {
+        // Of most texts nearly all: words of ASCII, each in one piece.
+        let (word, after) = rest.split_at(rest.bytes().take_while(u8::is_ascii_alphanumeric).count());
+        let begins = folded.len();
+        folded.push_str(word);
+        folded[begins..].make_ascii_lowercase();
+        let mut characters = after.chars();
+        let Some(character) = characters.next() else { break };
+        rest = characters.as_str();
+        let is_combining = ('\u{300}'..='\u{36f}').contains(&character);
+        if !character.is_ascii() && (character.is_alphanumeric() || is_combining) {
             // A sigma at the end of a word is still a sigma.
             folded.extend(character.to_lowercase().map(|lower| if lower == 'ς' { 'σ' } else { lower }));
-            continue;
-        }
-        if !folded.ends_with(' ') {
+        } else if !folded.ends_with(' ') {
             folded.push(' ');
         }
     }
