@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::rows::{self, bad, blob};
 use super::{SqliteStore, accept, factors};
 use crate::id::TokenId;
-use crate::record::{ApiToken, AuditRow, Invitation, Operator, OperatorChange, Role};
+use crate::record::{ApiToken, AuditRow, Change, Invitation, Operator, OperatorChange, Role};
 use crate::store::{AccountChanged, AccountStore, StoreError};
 
 #[async_trait]
@@ -219,7 +219,8 @@ fn change_operator(
     if let Some(hash) = &change.password_hash {
         set_password(sql, id, hash)?;
     }
-    accept::audit(sql, audit)?;
+    let told = |role: Role| serde_json::json!({ "role": role.as_str() });
+    accept::audit(sql, &audit.clone().changing(Change::between(&told(known.role), &told(role))))?;
     Ok(AccountChanged::Done)
 }
 

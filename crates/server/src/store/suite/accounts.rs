@@ -71,6 +71,8 @@ pub async fn a_token_never_may_more_than_its_operator(harness: &dyn Harness) -> 
     let change = OperatorChange { role: Some(Role::Viewer), ..OperatorChange::default() };
     world.store.change_operator(ada.id, change, world.audit("operator.change", after(3))).await?;
     assert_eq!(roles().await?, [Role::Viewer, Role::Viewer]);
+    let told = &world.store.audit_rows(world.id(), 1).await?[0].changes[0];
+    assert_eq!([&*told.field, &*told.before, &*told.after], ["role", "operator", "viewer"]);
     let deleted = world.store.delete_operator(ada.id, world.audit("operator.delete", after(4))).await?;
     assert_eq!((deleted, roles().await?.len()), (AccountChanged::Done, 0));
     Ok(())
