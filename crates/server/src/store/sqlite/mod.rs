@@ -11,6 +11,7 @@ mod attempts;
 mod checkpoint;
 mod commit;
 mod factors;
+mod finish;
 mod hours;
 mod job;
 mod lock;

@@ -5,19 +5,14 @@ use std::time::Duration;
 use agentflow_events::{Moment, WorkspaceId};
 use bytes::Bytes;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::accept;
-use super::attempts;
 use super::job::Tx;
-use super::operational::tell;
 use super::query::{Conditions, delivery_conditions};
 use super::rows::{self, blob, to_json};
 use crate::id::{DeliveryId, DestinationId};
-use crate::record::{
-    AttemptOutcome, AuditRow, DeliveryState, Destination, DestinationChange, DisabledReason, DueDelivery,
-    FinishedAttempt, OperationKind, OperationRow, StateReason,
-};
+use crate::record::{AuditRow, DeliveryState, Destination, DestinationChange, DueDelivery, StateReason};
 use crate::store::{DeliveryFilter, ResendFilter};
 
 /// Rows looked at for each that may be claimed, where the most recent ones have to wait for earlier ones of their lead.
@@ -158,7 +153,7 @@ fn sends(tx: &mut Tx<'_>, destination: DestinationId) -> rusqlite::Result<bool> 
     Ok(all_destinations(tx)?.iter().any(|known| known.id == destination && known.sends()))
 }
 
-fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Destination>> {
+pub(super) fn all_destinations<'a>(tx: &'a mut Tx<'_>) -> rusqlite::Result<&'a mut Vec<Destination>> {
     if tx.cache.destinations.is_none() {
         tx.cache.destinations = Some(rows::destinations(tx.sql)?);
     }
@@ -199,161 +194,6 @@ pub(super) fn mend_due_times(sql: &Connection, now: Moment) -> rusqlite::Result<
         )?;
     }
     Ok(mended as u64)
-}
-
-/// Records an attempt. Answers what that told of the destination.
-pub(super) fn finish_attempt(
-    tx: &mut Tx<'_>,
-    finished: &FinishedAttempt,
-) -> rusqlite::Result<Option<OperationRow>> {
-    let attempt = &finished.attempt;
-    let attempted = Attempted::find(tx.sql, finished.delivery_id)?;
-    tx.end_claim(finished.delivery_id);
-    // Deleted with its lead by the retention: nothing is left to record it for.
-    let Some(attempted) = attempted else { return Ok(None) };
-    let (state, next_attempt_at) = attempted.after(&finished.outcome);
-    // A reason is one of not being delivered.
-    let is_reason_gone = state == DeliveryState::Delivered;
-    tx.sql
-        .prepare_cached(
-            "UPDATE deliveries SET attempts = max(attempts, ?), next_attempt_at = ?, state = ?,
-                 state_reason = iif(?, NULL, state_reason), step = iif(step < 0, 0, step + 1) WHERE seq = ?",
-        )?
-        .execute(params![
-            attempt.number,
-            next_attempt_at.map(Moment::unix_millis),
-            rows::delivery_state_number(state),
-            is_reason_gone,
-            attempted.seq
-        ])?;
-    let (workspace, destination) = (finished.workspace_id, finished.destination_id);
-    tx.effects.hours.moved(workspace, attempted.created_at, destination, [attempted.state, state]);
-    attempts::put(tx, attempted.seq, attempt)?;
-    mark_destination(tx, finished)
-}
-
-/// A delivery whose attempt has ended, as it has become meanwhile.
-struct Attempted {
-    seq: i64,
-    state: DeliveryState,
-    created_at: Moment,
-    next_attempt_at: Option<Moment>,
-    /// A reason on a pending one: superseded while the attempt was under way.
-    is_marked: bool,
-    /// A negative step: sent again while the attempt was under way.
-    is_sent_again: bool,
-}
-
-impl Attempted {
-    fn find(sql: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Self>> {
-        sql.prepare_cached(
-            "SELECT seq, state, created_at, next_attempt_at, state_reason IS NOT NULL AS is_marked, step < 0 AS is_sent_again
-             FROM deliveries WHERE id = ?",
-        )?
-        .query_row([blob(&id)], |row| {
-            Ok(Self {
-                seq: row.get("seq")?,
-                state: rows::delivery_state(row)?,
-                created_at: rows::moment(row, "created_at")?,
-                next_attempt_at: rows::moment_or_null(row, "next_attempt_at")?,
-                is_marked: row.get("is_marked")?,
-                is_sent_again: row.get("is_sent_again")?,
-            })
-        })
-        .optional()
-    }
-
-    /// What becomes of it, and when it is tried again.
-    fn after(&self, outcome: &AttemptOutcome) -> (DeliveryState, Option<Moment>) {
-        match outcome {
-            // Cancelled meanwhile: the attempt is kept, the state stays.
-            _ if self.state != DeliveryState::Pending => (self.state, self.next_attempt_at),
-            AttemptOutcome::Delivered => (DeliveryState::Delivered, None),
-            // The failure is its last.
-            _ if self.is_marked => (DeliveryState::Superseded, None),
-            // The new schedule stands.
-            _ if self.is_sent_again => (DeliveryState::Pending, self.next_attempt_at),
-            AttemptOutcome::RetryAt(at) => (DeliveryState::Pending, Some(*at)),
-            AttemptOutcome::Dead | AttemptOutcome::Gone => (DeliveryState::Dead, None),
-        }
-    }
-}
-
-/// Keeps how long a destination has been failing, and disables it where that, or a 410, says so.
-fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<Option<OperationRow>> {
-    let at = finished.attempt.at;
-    let Some(known) = all_destinations(tx)?.iter_mut().find(|known| known.id == finished.destination_id)
-    else {
-        return Ok(None);
-    };
-    let before = known.clone();
-    match finished.outcome {
-        AttemptOutcome::Delivered => known.failing_since = None,
-        AttemptOutcome::RetryAt(_) | AttemptOutcome::Dead | AttemptOutcome::Gone => {
-            let since = *known.failing_since.get_or_insert(at);
-            let reason = if finished.outcome == AttemptOutcome::Gone {
-                Some(DisabledReason::Gone)
-            } else if at.since(since) >= finished.disable_after {
-                Some(DisabledReason::Failing)
-            } else {
-                None
-            };
-            if known.enabled && reason.is_some() {
-                known.enabled = false;
-                known.disabled_reason = reason;
-            }
-        }
-    }
-    let changed = known.clone();
-    if changed != before {
-        put_destination(tx.sql, &changed)?;
-    }
-    if before.enabled && !changed.enabled {
-        let message = match changed.disabled_reason {
-            Some(DisabledReason::Gone) => {
-                "The destination answered 410 and was disabled. Mend or delete it; a test event that is delivered enables it again."
-            }
-            _ => {
-                "Every attempt of 120 hours failed, and the destination was disabled. A test event that is delivered enables it again."
-            }
-        };
-        return tell(tx.sql, &changed, at, OperationKind::DestinationDisabled, message).map(Some);
-    }
-    warn_of_failing(tx, &changed, finished)
-}
-
-/// Warns once, at half of the time.
-fn warn_of_failing(
-    tx: &Tx<'_>,
-    to: &Destination,
-    finished: &FinishedAttempt,
-) -> rusqlite::Result<Option<OperationRow>> {
-    let (Some(since), true) = (to.failing_since, to.enabled) else { return Ok(None) };
-    let at = finished.attempt.at;
-    if at.since(since) < finished.disable_after / 2 || is_warned(tx, to, since)? {
-        return Ok(None);
-    }
-    let (hours, all) = (at.since(since).as_secs() / 3_600, finished.disable_after.as_secs() / 3_600);
-    let message =
-        format!("Every attempt of {hours} hours failed; after {all} hours the destination will be disabled.");
-    tell(tx.sql, to, at, OperationKind::DestinationFailing, &message).map(Some)
-}
-
-fn is_warned(tx: &Tx<'_>, to: &Destination, since: Moment) -> rusqlite::Result<bool> {
-    tx.sql
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM operational_log
-             WHERE workspace = ? AND destination = ? AND kind = ? AND at >= ?)",
-        )?
-        .query_row(
-            params![
-                blob(&to.workspace_id),
-                blob(&to.id),
-                to_json(&OperationKind::DestinationFailing)?,
-                since.unix_millis()
-            ],
-            |row| row.get(0),
-        )
 }
 
 /// Changes a destination of the audit row's workspace as it stands.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 
 use super::rows::{self, blob};
-use super::{SqliteStore, accept, admin, operational, query, queue, secrets, upkeep, withdraw};
+use super::{SqliteStore, accept, admin, finish, operational, query, queue, secrets, upkeep, withdraw};
 use crate::id::{DeliveryId, DestinationId, SecretId, TokenId};
 use crate::record::{
     AuditRow, Delivery, DeliveryState, Destination, DestinationChange, DueDelivery, Endpoint, EventRow,
@@ -110,7 +110,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError> {
-        let told = self.writer.write(move |tx| queue::finish_attempt(tx, &finished)).await?;
+        let told = self.writer.write(move |tx| finish::attempt(tx, &finished)).await?;
         if let Some(told) = &told {
             tracing::warn!(destination = %told.destination_id, kind = ?told.kind, "{}", told.message);
         }
