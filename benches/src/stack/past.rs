@@ -1,5 +1,5 @@
 //! A data folder with a past: the leads of a month, through the server's own intake under a clock that is driven. What a server
-//! finds when it is started on it is what it would have written itself.
+//! finds when it is started on it is what it would have written itself. And a rush of leads of now, by the same way.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -106,7 +106,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
         }
     }
     let first_spam_word = groups.iter().position(|group| *group == Group::SpamWord).unwrap_or(0);
-    // The largest kind there is, and for a list of this length the fastest by far.
+    // The kind that looks at one table entry a byte; it is the largest, which a list of this length can bear.
     let phrases = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(patterns);
     let phrases = phrases.expect("the committed list makes a small automaton");
     Lexicon { phrases, groups, first_spam_word }
