@@ -17,6 +17,9 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Arguments of a start that has to fail, on a port that nobody else can hold.
+const START: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     command(folder, arguments).output().unwrap()
 }
@@ -128,7 +131,7 @@ async fn a_key_kept_elsewhere_is_named_by_a_setting() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!folder.path().join("master.key").exists());
 
-    check_one_line(&run(folder.path(), &[]), 1, "kept elsewhere");
+    check_one_line(&run(folder.path(), &START), 1, "kept elsewhere");
     check_one_line(&run(folder.path(), &["rekey"]), 1, "kept elsewhere");
     opens(folder.path(), |config| config.secrets.key_file = Some(file.clone())).await.unwrap();
     check_one_line(&run(folder.path(), &["rekey", "--new-key-file", path]), 1, "kept elsewhere");
@@ -144,7 +147,7 @@ async fn a_key_kept_elsewhere_is_named_by_a_setting() {
     let second = elsewhere.path().join("second.key");
     let arguments = ["rekey", "--new-key-file", second.to_str().unwrap()];
     check_done(&with(&arguments, "AGENTFLOW_SECRETS_KEY", &hex));
-    check_one_line(&named(&[]), 1, "encrypted under the master key");
+    check_one_line(&named(&START), 1, "encrypted under the master key");
     opens(folder.path(), |config| config.secrets.key_file = Some(second)).await.unwrap();
 }
 
@@ -173,11 +176,11 @@ async fn a_folder_is_founded_under_a_key_that_is_kept_elsewhere() {
     let output = command(folder.path(), &["init"]).env("AGENTFLOW_SECRETS_KEY", &key).output().unwrap();
     check_done(&output);
     assert!(!folder.path().join("master.key").exists());
-    check_one_line(&run(folder.path(), &[]), 1, "kept elsewhere");
-    let other = command(folder.path(), &[]).env("AGENTFLOW_SECRETS_KEY", "08".repeat(32)).output().unwrap();
+    check_one_line(&run(folder.path(), &START), 1, "kept elsewhere");
+    let other = command(folder.path(), &START).env("AGENTFLOW_SECRETS_KEY", "08".repeat(32)).output().unwrap();
     check_one_line(&other, 1, "encrypted under the master key");
     std::fs::remove_file(folder.path().join("agentflow.db")).unwrap();
-    let gone = command(folder.path(), &[]).env("AGENTFLOW_SECRETS_KEY", &key).output().unwrap();
+    let gone = command(folder.path(), &START).env("AGENTFLOW_SECRETS_KEY", &key).output().unwrap();
     check_one_line(&gone, 1, "the database is missing");
 }
 
