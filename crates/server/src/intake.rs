@@ -199,7 +199,8 @@ impl Intake {
         request_id: &RequestIdentity,
         refusal: Refusal,
     ) -> Result<Receipt, Refusal> {
-        let seen = self.store.seen(request_id.query(endpoint)).await.inspect_err(|error| self.tell(error))?;
+        let query = request_id.query(endpoint, &request.body);
+        let seen = self.store.seen(query).await.inspect_err(|error| self.tell(error))?;
         match seen {
             Seen::No => Err(refusal),
             Seen::KeyReused => Err(key_reused()),
@@ -351,10 +352,12 @@ impl RequestIdentity {
         Self { digest: sha256(verified.body()), key: idempotency_key(request.headers), window, now }
     }
 
-    fn query(&self, endpoint: &LiveEndpoint) -> SeenQuery {
+    fn query(&self, endpoint: &LiveEndpoint, body: &[u8]) -> SeenQuery {
+        let submission = Submission::parse(body).ok();
         SeenQuery {
             workspace_id: endpoint.workspace.id,
             endpoint_id: endpoint.id,
+            email_identity: submission.map(|submission| submission.email.identity().to_owned()),
             body_digest: self.digest,
             duplicate_window: self.window,
             idempotency_key: self.key.clone().unwrap_or_default(),

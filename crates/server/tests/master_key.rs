@@ -177,7 +177,8 @@ async fn a_folder_is_founded_under_a_key_that_is_kept_elsewhere() {
     check_done(&output);
     assert!(!folder.path().join("master.key").exists());
     check_one_line(&run(folder.path(), &START), 1, "kept elsewhere");
-    let other = command(folder.path(), &START).env("AGENTFLOW_SECRETS_KEY", "08".repeat(32)).output().unwrap();
+    let other =
+        command(folder.path(), &START).env("AGENTFLOW_SECRETS_KEY", "08".repeat(32)).output().unwrap();
     check_one_line(&other, 1, "encrypted under the master key");
     std::fs::remove_file(folder.path().join("agentflow.db")).unwrap();
     let gone = command(folder.path(), &START).env("AGENTFLOW_SECRETS_KEY", &key).output().unwrap();

@@ -75,6 +75,8 @@ pub struct SeenQuery {
     pub workspace_id: WorkspaceId,
     /// Bodies are unique at an endpoint.
     pub endpoint_id: EndpointId,
+    /// The identity of the email in the body. None: the body is no lead, so it was never accepted.
+    pub email_identity: Option<String>,
     /// SHA-256 of the body.
     pub body_digest: [u8; 32],
     /// How long a body counts as a duplicate.

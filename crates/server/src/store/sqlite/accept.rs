@@ -12,24 +12,28 @@ use crate::id::{DeliveryId, DestinationId, mint};
 use crate::record::{AuditRow, DueDelivery, EventRow, InboundStatus};
 use crate::store::{Accept, Accepted, Basis, Decide, Decided, LeadWrite, Seen, SeenQuery};
 
-/// A body is unique at its endpoint, so the endpoint is part of the key.
-fn body_key(endpoint: &[u8], digest: &[u8; 32]) -> [u8; 32] {
+/// A body is unique at its endpoint, so the endpoint is part of the digest.
+fn body_entry(endpoint: &[u8], digest: &[u8; 32]) -> [u8; 32] {
     sha256(&[endpoint, digest.as_slice()].concat())
 }
 
 /// Looks for an earlier acceptance: body first, then key.
 pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen> {
-    let key = body_key(blob(&query.endpoint_id), &query.body_digest);
     // A moment that far ahead was set by a clock that was wrong; without an end it would count for years.
     let window =
         |length: Duration| (query.now.minus(length).unix_millis(), query.now.plus(length).unix_millis());
-    let (after, upto) = window(query.duplicate_window);
-    let body = sql
-        .prepare_cached("SELECT lead FROM bodies WHERE digest = ? AND at > ? AND at <= ?")?
-        .query_row(params![key, after, upto], |row| rows::id(row, "lead"))
-        .optional()?;
-    if let Some(lead) = body {
-        return Ok(Seen::Duplicate(lead));
+    if let Some(email) = &query.email_identity {
+        let (after, upto) = window(query.duplicate_window);
+        let entry = body_entry(blob(&query.endpoint_id), &query.body_digest);
+        let body = sql
+            .prepare_cached(
+                "SELECT lead FROM known WHERE workspace = ? AND email_identity = ? AND entry = ? AND at > ? AND at <= ?",
+            )?
+            .query_row(params![blob(&query.workspace_id), email, entry, after, upto], |row| rows::id(row, "lead"))
+            .optional()?;
+        if let Some(lead) = body {
+            return Ok(Seen::Duplicate(lead));
+        }
     }
     let Some(name) = &query.idempotency_key else { return Ok(Seen::No) };
     let (after, upto) = window(Accept::IDEMPOTENCY_KEY_KEPT);
@@ -54,6 +58,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accep
     let query = SeenQuery {
         workspace_id: accept.write.lead.workspace_id,
         endpoint_id: submission.endpoint_id,
+        email_identity: Some(accept.write.lead.details.email.identity().to_owned()),
         body_digest: accept.body_digest,
         duplicate_window: accept.duplicate_window,
         idempotency_key: accept.idempotency_key.clone(),
@@ -106,7 +111,7 @@ fn lead_at(sql: &Connection, seq: i64) -> rusqlite::Result<crate::record::Lead> 
 fn remember(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
     let (submission, lead) = (&accept.submission, &accept.write.lead);
     let at = submission.at.unix_millis();
-    let key = body_key(blob(&submission.endpoint_id), &accept.body_digest);
+    let entry = body_entry(blob(&submission.endpoint_id), &accept.body_digest);
     sql.prepare_cached(
         "INSERT INTO submissions (id, lead, endpoint, at, body, digest) VALUES (?, ?, ?, ?, ?, ?)",
     )?
@@ -116,11 +121,19 @@ fn remember(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
         blob(&submission.endpoint_id),
         at,
         submission.body.as_ref(),
-        key
+        entry
     ])?;
     // A row that is still here is past the window.
-    sql.prepare_cached("INSERT OR REPLACE INTO bodies (digest, lead, at) VALUES (?, ?, ?)")?
-        .execute(params![key, blob(&lead.id), at])?;
+    sql.prepare_cached(
+        "INSERT OR REPLACE INTO known (workspace, email_identity, entry, lead, at) VALUES (?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        blob(&lead.workspace_id),
+        lead.details.email.identity(),
+        entry,
+        blob(&lead.id),
+        at
+    ])?;
     if let Some(name) = &accept.idempotency_key {
         sql.prepare_cached(
             "INSERT OR REPLACE INTO idempotency_keys (workspace, key, digest, lead, at) VALUES (?, ?, ?, ?, ?)",

@@ -152,15 +152,20 @@ pub(super) fn leads(
     request: PageRequest,
 ) -> rusqlite::Result<Page<Lead>> {
     let open = filter.state.is_some_and(LeadState::is_open);
-    // The plus keeps the index by email out of it, which would have the whole workspace sorted for one page.
-    let column = if open || filter.email.is_some() { "workspace" } else { "+workspace" };
+    // The plus keeps indexes out of it that would have the whole workspace sorted for one page.
+    let column = if open { "workspace" } else { "+workspace" };
     let mut conditions = Where::in_workspace(column, workspace);
     if let Some(state) = filter.state {
         // Written out, since the index of open leads is used only where the query names them.
         let of_open = if open { "state IN (0, 1) AND " } else { "" };
         conditions.0.push(format!("{of_open}state = {}", state_number(state)));
     }
-    conditions.and("email_identity = ?", filter.email.clone());
+    if let Some(email) = &filter.email {
+        let of_email =
+            "seq IN (SELECT entry FROM known WHERE workspace = ? AND email_identity = ? AND entry < x'')";
+        conditions.0.push(of_email.to_owned());
+        conditions.1.extend([blob(&workspace).to_vec().into(), email.clone().into()]);
+    }
     conditions.and("source = ?", filter.source.clone());
     let is_led_to = filter.email.is_some() || (open && filter.source.is_none());
     let is_walked =

@@ -175,6 +175,10 @@ pub(super) fn put_lead(sql: &Connection, lead: &Lead, is_new: bool) -> rusqlite:
         blob(&lead.workspace_id),
         blob(&lead.id),
     ])?;
+    if is_new {
+        sql.prepare_cached("INSERT INTO known (workspace, email_identity, entry) VALUES (?, ?, ?)")?
+            .execute(params![blob(&lead.workspace_id), details.email.identity(), sql.last_insert_rowid()])?;
+    }
     Ok(())
 }
 
@@ -281,8 +285,8 @@ pub(super) fn newest_lead(
     identity: &str,
 ) -> rusqlite::Result<Option<Newest>> {
     sql.prepare_cached(
-        "SELECT seq, id, version, state IN (0, 1) FROM leads WHERE workspace = ? AND email_identity = ?
-         ORDER BY seq DESC LIMIT 1",
+        "SELECT seq, id, version, state IN (0, 1) FROM leads WHERE seq = (
+             SELECT entry FROM known WHERE workspace = ? AND email_identity = ? AND entry < x'' ORDER BY entry DESC LIMIT 1)",
     )?
     .query_row(params![workspace, identity], |row| {
         Ok(Newest { seq: row.get(0)?, id: row.get(1)?, version: row.get(2)?, is_open: row.get(3)? })

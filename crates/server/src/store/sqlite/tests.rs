@@ -10,10 +10,11 @@ use rusqlite::{Connection, StatementStatus, params};
 use tempfile::TempDir;
 
 use super::{SqliteStore, queue};
+use crate::directory::sha256;
 use crate::record::{DeliveryState, Exchange, LeadState};
 use crate::store::suite::Harness;
 use crate::store::{
-    DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Step, Store, StoreError,
+    DeliveryFilter, InboundLogFilter, LeadFilter, Page, PageRequest, Seen, SeenQuery, Step, Store, StoreError,
 };
 
 /// Each store in a folder of its own, which goes with the case.
@@ -60,6 +61,18 @@ async fn an_older_database_is_brought_up_to_date_and_knows_nothing_of_what_was_a
          INSERT INTO attempts VALUES (1, 1, 5, 200, 7, NULL, 'thank you');",
     )
     .expect("an attempt");
+    let body = sha256(&[[0; 16].as_slice(), &sha256(b"{}")].concat());
+    old.execute_batch(
+        "INSERT INTO leads (seq, id, workspace, version, state, email_identity, email, name, fields, received_at)
+         VALUES (7, zeroblob(16), zeroblob(16), 1, 2, 'ada@a.example', 'Ada@a.example', 'Ada', '{}', 1);",
+    )
+    .expect("a lead");
+    old.execute(
+        "INSERT INTO submissions VALUES (1, zeroblob(16), zeroblob(16), zeroblob(16), 1, x'7b7d', ?)",
+        [body],
+    )
+    .expect("its body");
+    old.execute("INSERT INTO bodies VALUES (?, zeroblob(16), 1)", [body]).expect("that its body is known");
     old.pragma_update(None, "application_id", 0x4167_466c).expect("its mark");
     old.pragma_update(None, "user_version", 1).expect("its version");
     drop(old);
@@ -74,9 +87,22 @@ async fn an_older_database_is_brought_up_to_date_and_knows_nothing_of_what_was_a
     let attempts = delivery.expect("it can be read").expect("it is there").attempts;
     assert_eq!((attempts.len(), attempts[0].status), (1, Some(200)));
     assert_eq!(attempts[0].exchange, Exchange::default());
+    let email = Some("ada@a.example".to_owned());
+    let filter = LeadFilter { email: email.clone(), ..LeadFilter::default() };
+    assert_eq!(store.leads(workspace, &filter, page).await.expect("it can be read").items.len(), 1);
+    let query = SeenQuery {
+        workspace_id: workspace,
+        endpoint_id: Id::from_bytes([0; 16]),
+        email_identity: email,
+        body_digest: sha256(b"{}"),
+        duplicate_window: Duration::from_secs(600),
+        idempotency_key: None,
+        now: Moment::from_unix_millis(2),
+    };
+    assert_eq!(store.seen(query).await.expect("it can be read"), Seen::Duplicate(Id::from_bytes([0; 16])));
     let hour = Duration::from_secs(3_600);
     let overview = store.overview(workspace, Moment::from_unix_millis(0), hour, 1).await;
-    let expected = Step { approved: 1, delivered: 1, ..Step::default() };
+    let expected = Step { leads: 1, approved: 1, delivered: 1, ..Step::default() };
     assert_eq!(overview.expect("it can be read").steps, [expected]);
     store.close().await;
 }
@@ -97,6 +123,11 @@ async fn a_search_that_has_looked_far_enough_goes_on_with_the_next_page() {
             params![seq, id, workspace, state, format!("{name}@stacklane.co"), name],
         )
         .expect("a lead");
+        sql.execute(
+            "INSERT INTO known (workspace, email_identity, entry) VALUES (?, ?, ?)",
+            params![workspace, format!("{name}@stacklane.co"), seq],
+        )
+        .expect("its email");
         sql.execute(
             "INSERT INTO inbound_log (seq, id, workspace, at, status, remote, body_bytes) VALUES (?, ?, ?, 1, ?, '::1', 1)",
             params![seq, id, workspace, state - 2],

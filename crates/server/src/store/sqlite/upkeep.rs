@@ -74,8 +74,9 @@ fn forget_bodies(sql: &Connection, workspace: &Workspace, now: Moment) -> rusqli
     )?;
     let Some(upto) = upto else { return Ok(false) };
     sql.execute(
-        "DELETE FROM bodies WHERE at <= ?3 AND digest IN (
-             SELECT submissions.digest FROM submissions JOIN leads ON leads.id = submissions.lead
+        "DELETE FROM known WHERE at <= ?3 AND (workspace, email_identity, entry) IN (
+             SELECT leads.workspace, leads.email_identity, submissions.digest
+             FROM submissions JOIN leads ON leads.id = submissions.lead
              WHERE submissions.seq > ?1 AND submissions.seq <= ?2 AND submissions.at <= ?3 AND leads.workspace = ?4)",
         params![walked, upto, limit, blob(&workspace.id)],
     )?;
@@ -85,28 +86,31 @@ fn forget_bodies(sql: &Connection, workspace: &Workspace, now: Moment) -> rusqli
 
 /// Leads decided before `before`, with all that belongs to them, but none whose event is still on its way.
 fn delete_closed_leads(sql: &Connection, workspace: &Workspace, before: Moment) -> rusqlite::Result<bool> {
-    let old: Vec<(i64, Vec<u8>)> = sql
+    let old: Vec<(i64, Vec<u8>, String)> = sql
         .prepare_cached(
-            "SELECT seq, id FROM leads WHERE workspace = ? AND state IN (2, 3) AND decided_at <= ? AND NOT EXISTS (
+            "SELECT seq, id, email_identity FROM leads WHERE workspace = ? AND state IN (2, 3) AND decided_at <= ? AND NOT EXISTS (
                  SELECT 1 FROM events JOIN deliveries ON deliveries.event = events.seq
                  WHERE events.lead = leads.id AND deliveries.state = 0)
              ORDER BY decided_at LIMIT ?",
         )?
         .query_map(params![blob(&workspace.id), before.unix_millis(), STEP / 10], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
         .collect::<Result<_, _>>()?;
-    for (seq, id) in &old {
+    for (seq, id, email) in &old {
         for statement in [
             "DELETE FROM attempts WHERE delivery IN (SELECT deliveries.seq FROM deliveries JOIN events
                  ON events.seq = deliveries.event WHERE events.lead = ?)",
             "DELETE FROM deliveries WHERE event IN (SELECT seq FROM events WHERE lead = ?)",
             "DELETE FROM events WHERE lead = ?",
-            "DELETE FROM bodies WHERE digest IN (SELECT digest FROM submissions WHERE lead = ?1) AND lead = ?1",
             "DELETE FROM submissions WHERE lead = ?",
         ] {
             sql.prepare_cached(statement)?.execute([id])?;
         }
+        sql.prepare_cached(
+            "DELETE FROM known WHERE workspace = ? AND email_identity = ? AND (entry = ? OR lead = ?)",
+        )?
+        .execute(params![blob(&workspace.id), email, seq, id])?;
         sql.prepare_cached("DELETE FROM leads WHERE seq = ?")?.execute([seq])?;
     }
     if !old.is_empty() {

@@ -1,5 +1,7 @@
 //! A body counts once for an endpoint within the window, an idempotency key once for a workspace within a day.
 
+use agentflow_lead::Submission;
+
 use super::sent::Sent;
 use super::world::{DAY, Expect, Outcome, World, after};
 use super::{Harness, world};
@@ -9,9 +11,11 @@ use crate::record::InboundStatus;
 use crate::store::{Accepted, LeadFilter, Seen, SeenQuery, StoreError};
 
 fn query(world: &World, sent: &Sent, endpoint_id: EndpointId) -> SeenQuery {
+    let submission = Submission::parse(&sent.body).ok();
     SeenQuery {
         workspace_id: world.id(),
         endpoint_id,
+        email_identity: submission.map(|submission| submission.email.identity().to_owned()),
         body_digest: sha256(&sent.body),
         duplicate_window: sent.window,
         idempotency_key: sent.key.clone(),

@@ -138,6 +138,7 @@ pub async fn a_closed_store_refuses_every_call(harness: &dyn Harness) -> Outcome
     let query = SeenQuery {
         workspace_id: id,
         endpoint_id: world.endpoint(),
+        email_identity: Some("jordan@stacklane.co".to_owned()),
         body_digest: [0; 32],
         duplicate_window: std::time::Duration::from_secs(600),
         idempotency_key: None,
