@@ -14,6 +14,9 @@ use crate::{
 
 pub(crate) const API_VERSION: &str = "1";
 
+/// Most events are shorter, so their bytes are written without being moved.
+const EXPECTED_BYTES: usize = 2_048;
+
 /// One event: what happened to one lead, with all that was known of it.
 ///
 /// A sender builds it, takes its bytes once and sends those; a receiver verifies the body it got and only then
@@ -80,7 +83,9 @@ impl Event {
             test: self.test,
             data: &self.data,
         };
-        serde_json::to_vec(&wire).expect("every key is a string and a Vec takes every byte")
+        let mut body = Vec::with_capacity(EXPECTED_BYTES);
+        serde_json::to_writer(&mut body, &wire).expect("every key is a string and a Vec takes every byte");
+        body
     }
 
     /// Reads a body whose signature has been verified.

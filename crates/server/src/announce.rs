@@ -62,7 +62,12 @@ fn snapshot(lead: &Lead) -> LeadSnapshot {
         message: details.message.clone(),
         source: details.source.clone(),
         submitted_at: details.submitted_at.as_ref().map(|at| at.as_sent().to_owned()),
-        fields: Fields::parse(&details.fields.to_json()).expect("a lead's fields are written as an object"),
+        fields: fields(&details.fields),
         previous_lead_id: lead.previous_lead_id,
     }
+}
+
+fn fields(fields: &agentflow_lead::Fields) -> Fields {
+    let json = serde_json::value::to_raw_value(fields).expect("strings and raw JSON always serialise");
+    Fields::try_from(json).expect("a lead's fields are written as an object")
 }

@@ -152,7 +152,8 @@ impl Worker {
     fn perform(self: &Arc<Self>, action: Action) {
         let worker = Arc::clone(self);
         match action {
-            Action::Attempt(delivery) => self.spawn(worker.attempt_whatever_comes(delivery)),
+            // Tasks are moved while they begin and end, and this one is large.
+            Action::Attempt(delivery) => self.spawn(Box::pin(worker.attempt_whatever_comes(delivery))),
             Action::Release(ids) => self.store.release(&ids),
             Action::Claim { destination, claim, limit } => {
                 self.spawn(worker.claim(destination, claim, limit))

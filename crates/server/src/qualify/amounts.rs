@@ -16,7 +16,7 @@ pub(super) fn largest(text: &str, currency: Currency) -> Option<u64> {
     let mut largest = None;
     let mut rest = text;
     let mut before = "";
-    while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
+    while let Some(start) = rest.bytes().position(|byte| byte.is_ascii_digit()) {
         let (lead, number) = rest.split_at(start);
         let (amount, has_suffix, after) = number_at(number);
         let has_currency =

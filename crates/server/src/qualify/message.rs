@@ -96,12 +96,15 @@ fn count(text: &str, part: &str) -> usize {
 /// is substantial. Where words are not spaced, two characters count as a word.
 fn length(folded: &str, intents: usize) -> &'static Kind {
     let unspaced = if folded.is_ascii() { 0 } else { folded.chars().filter(|c| is_unspaced(*c)).count() };
-    let spaced = words(folded).count();
+    let (mut spaced, mut first, mut second, mut has_third) = (0, None, None, false);
+    for word in words(folded) {
+        spaced += 1;
+        if *first.get_or_insert(word) != word && *second.get_or_insert(word) != word {
+            has_third = true;
+        }
+    }
     let words_or_pairs = if unspaced > 0 { spaced.max(unspaced / 2) } else { spaced };
-    let first = words(folded).next().unwrap_or_default();
-    let mut others = words(folded).filter(|word| *word != first);
-    let second = others.next();
-    let is_varied = unspaced >= 8 || second.is_some_and(|second| others.any(|word| word != second));
+    let is_varied = unspaced >= 8 || has_third;
     match words_or_pairs {
         8.. if is_varied => &sheet::MESSAGE_SUBSTANTIAL,
         4.. if is_varied => &sheet::MESSAGE_SHORT,

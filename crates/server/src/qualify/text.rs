@@ -9,22 +9,35 @@ pub(super) fn fold(text: &str, bytes_max: usize) -> String {
     folded
 }
 
+/// ASCII letters in lower case, digits as they are, a space for everything else.
+const FOLDED: [u8; 128] = {
+    let mut folded = [b' '; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() {
+            folded[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    folded
+};
+
 /// Appends the folded `text`.
 pub(super) fn fold_into(folded: &mut String, text: &str) {
     folded.reserve(text.len() + 2);
     folded.push(' ');
     let mut rest = text;
     loop {
-        // Of most texts nearly all: words of ASCII, each in one piece.
-        let (word, after) = rest.split_at(rest.bytes().take_while(u8::is_ascii_alphanumeric).count());
-        let begins = folded.len();
-        folded.push_str(word);
-        folded[begins..].make_ascii_lowercase();
+        // Of most texts nearly all.
+        let first_other = || rest.bytes().position(|byte| !byte.is_ascii());
+        let plain = if rest.is_ascii() { None } else { first_other() }.unwrap_or(rest.len());
+        let (plain, after) = rest.split_at(plain);
+        fold_plain_into(folded, plain.as_bytes());
         let mut characters = after.chars();
         let Some(character) = characters.next() else { break };
         rest = characters.as_str();
         let is_combining = ('\u{300}'..='\u{36f}').contains(&character);
-        if !character.is_ascii() && (character.is_alphanumeric() || is_combining) {
+        if character.is_alphanumeric() || is_combining {
             // A sigma at the end of a word is still a sigma.
             folded.extend(character.to_lowercase().map(|lower| if lower == 'ς' { 'σ' } else { lower }));
         } else if !folded.ends_with(' ') {
@@ -34,6 +47,21 @@ pub(super) fn fold_into(folded: &mut String, text: &str) {
     if !folded.ends_with(' ') {
         folded.push(' ');
     }
+}
+
+/// Appends a text of ASCII: each byte is written, and written over where it is a space after another.
+fn fold_plain_into(folded: &mut String, plain: &[u8]) {
+    let mut bytes = vec![b' '; plain.len()];
+    let mut end = 0;
+    let mut after_space = folded.ends_with(' ');
+    for byte in plain {
+        let letter = FOLDED[usize::from(*byte)];
+        let is_space = letter == b' ';
+        bytes[end] = letter;
+        end += usize::from(!(is_space && after_space));
+        after_space = is_space;
+    }
+    folded.push_str(str::from_utf8(&bytes[..end]).expect("ASCII is UTF-8"));
 }
 
 /// The first `bytes_max` bytes or a few less, never half a character.

@@ -75,7 +75,7 @@ pub struct SeenQuery {
     pub workspace_id: WorkspaceId,
     /// Bodies are unique at an endpoint.
     pub endpoint_id: EndpointId,
-    /// The identity of the email in the body. None: the body is no lead, so it was never accepted.
+    /// The identity of the email in the body. None: it is known that the body was never accepted, as where it is no lead.
     pub email_identity: Option<String>,
     /// SHA-256 of the body.
     pub body_digest: [u8; 32],

@@ -54,11 +54,14 @@ pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen
 
 /// Commits an accepted request.
 pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accepted> {
-    let submission = &accept.submission;
+    let (submission, lead) = (&accept.submission, &accept.write.lead);
+    let email = lead.details.email.identity();
+    let newest = rows::newest_lead(tx.sql, blob(&lead.workspace_id), email)?;
     let query = SeenQuery {
-        workspace_id: accept.write.lead.workspace_id,
+        workspace_id: lead.workspace_id,
         endpoint_id: submission.endpoint_id,
-        email_identity: Some(accept.write.lead.details.email.identity().to_owned()),
+        // Every body came with a lead.
+        email_identity: newest.as_ref().map(|_| email.to_owned()),
         body_digest: accept.body_digest,
         duplicate_window: accept.duplicate_window,
         idempotency_key: accept.idempotency_key.clone(),
@@ -76,8 +79,6 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accep
         }
     }
 
-    let lead = &accept.write.lead;
-    let newest = rows::newest_lead(tx.sql, blob(&lead.workspace_id), lead.details.email.identity())?;
     let joins = newest.as_ref().is_some_and(|newest| newest.id == *lead.id.as_bytes());
     let holds = match (accept.write.basis, &newest) {
         (Basis::NoLead, None) => true,

@@ -95,6 +95,9 @@ fn mark_destination(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Re
     else {
         return Ok(None);
     };
+    if finished.outcome == AttemptOutcome::Delivered && known.failing_since.is_none() {
+        return Ok(None);
+    }
     let before = known.clone();
     match finished.outcome {
         AttemptOutcome::Delivered => known.failing_since = None,

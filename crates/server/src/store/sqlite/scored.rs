@@ -16,13 +16,12 @@ struct Written<'a> {
     signals: Vec<WrittenSignal<'a>>,
 }
 
+/// `["pilot", 4]`, with the sentence as a third where the catalogue has another.
 #[derive(Serialize)]
-struct WrittenSignal<'a> {
-    name: &'a str,
-    points: i32,
-    /// Absent: as the catalogue has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
+#[serde(untagged)]
+enum WrittenSignal<'a> {
+    Known(&'a str, i32),
+    Other(&'a str, i32, &'a str),
 }
 
 #[derive(Deserialize)]
@@ -31,20 +30,22 @@ struct Read {
     signals: Vec<ReadSignal>,
 }
 
+/// The first versions wrote objects, which are read as well.
 #[derive(Deserialize)]
 struct ReadSignal {
     name: Cow<'static, str>,
     points: i32,
+    #[serde(default)]
     detail: Option<Cow<'static, str>>,
 }
 
 /// For the column.
 pub(super) fn to_json(scored: &Scored) -> rusqlite::Result<String> {
-    let signals = scored.signals.iter().map(|Signal { name, points, detail }| WrittenSignal {
-        name,
-        points: *points,
-        detail: Some(&**detail).filter(|detail| detail_of(name) != Some(*detail)),
-    });
+    let signals =
+        scored.signals.iter().map(|Signal { name, points, detail }| match detail_of(name) == Some(detail) {
+            true => WrittenSignal::Known(name, *points),
+            false => WrittenSignal::Other(name, *points, detail),
+        });
     rows::to_json(&Written { qualification: &scored.qualification, signals: signals.collect() })
 }
 
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(read(&json), scored);
     }
 
-    /// As the first version of the server wrote it.
+    /// As the first versions of the server wrote it.
     #[test]
     fn a_score_with_every_sentence_is_read() {
         let scored = scored();
