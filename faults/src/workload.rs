@@ -321,7 +321,8 @@ impl<'a> Spell<'a> {
             disable_after: Duration::from_secs(1_000 * 86_400),
         };
         let store = Arc::clone(&self.store);
-        let done = self.call("an attempt", facts, async { store.finish_attempt(finished).await }).await?;
+        let done =
+            self.call("an attempt", facts, async { store.finish_attempt(Arc::new(finished)).await }).await?;
         if done.is_none() {
             self.due.push(due);
         }

@@ -255,7 +255,7 @@ impl Life {
 
     async fn deliver(&self) -> Result<(), Fault> {
         let due = mem::take(&mut *self.due.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let made = due.into_iter().map(|due| self.store.finish_attempt(self.attempt(&due)));
+        let made = due.into_iter().map(|due| self.store.finish_attempt(Arc::new(self.attempt(&due))));
         for recorded in join_all(made).await {
             recorded?;
         }

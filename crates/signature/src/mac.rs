@@ -49,15 +49,27 @@ impl Key {
     /// The outer hash over the inner one.
     #[inline]
     fn close(&self, inner: [u32; 8]) -> Tag {
-        let mut block = [0; BLOCK_BYTES];
+        let mut block = AFTER_TAG;
         block[..32].copy_from_slice(&bytes(&inner));
-        block[32] = 0x80;
-        block[56..].copy_from_slice(&bits_with_key_block(32).to_be_bytes());
         let mut state = self.outer;
         compress256(&mut state, core::slice::from_ref(&block));
         state
     }
 }
+
+/// The block of the outer hash, without the tag that it begins with. It is written in pieces as large as those in which it is
+/// read: the processor would otherwise wait until all of it is stored.
+const AFTER_TAG: [u8; BLOCK_BYTES] = {
+    let mut block = [0; BLOCK_BYTES];
+    block[32] = 0x80;
+    let bits = bits_with_key_block(32).to_be_bytes();
+    let mut at = 0;
+    while at < bits.len() {
+        block[BLOCK_BYTES - bits.len() + at] = bits[at];
+        at += 1;
+    }
+    block
+};
 
 impl Drop for Key {
     fn drop(&mut self) {

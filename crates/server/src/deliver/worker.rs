@@ -364,9 +364,10 @@ impl Worker {
             AttemptOutcome::Delivered | AttemptOutcome::Dead | AttemptOutcome::Gone => None,
         };
         let gone = finished.outcome == AttemptOutcome::Gone;
+        let finished = Arc::new(finished);
         let mut wait = RECORD_AGAIN.0;
         for tries in 1_u32.. {
-            let error = match self.store.finish_attempt(finished.clone()).await {
+            let error = match self.store.finish_attempt(Arc::clone(&finished)).await {
                 Ok(disabled) => {
                     let disabled = disabled || gone;
                     if disabled {

@@ -1,5 +1,7 @@
 //! The delivery queue. The store is the queue: what a worker holds is a claim on a row.
 
+use std::sync::Arc;
+
 use agentflow_events::{Moment, WorkspaceId};
 use async_trait::async_trait;
 
@@ -71,7 +73,7 @@ pub trait DeliveryStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// Nothing was recorded; the claim stands.
-    async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError>;
+    async fn finish_attempt(&self, finished: Arc<FinishedAttempt>) -> Result<bool, StoreError>;
 
     /// Makes due now what is due later than its workspace's schedule can have meant: its moment was set by a clock that was
     /// ahead. Answers how many. Called at the start and after the clock was set back; a store without such moments of its

@@ -1,8 +1,8 @@
 //! The delivery stage's part of a store, in memory.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agentflow_events::{EventId, LeadId, Moment, OperatorId, WorkspaceId};
@@ -133,7 +133,7 @@ impl DeliveryStore for Memory {
         Ok(all.filter_map(|destination| of(destination.id).map(|at| (destination.id, at))).collect())
     }
 
-    async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError> {
+    async fn finish_attempt(&self, finished: Arc<FinishedAttempt>) -> Result<bool, StoreError> {
         if self.panics.load(Ordering::SeqCst) > 0 {
             self.panics.fetch_sub(1, Ordering::SeqCst);
             panic!("as the test wants it");
@@ -148,7 +148,7 @@ impl DeliveryStore for Memory {
         assert!(row.claimed, "an attempt without a claim");
         row.claimed = false;
         row.step += 1;
-        row.delivery.attempts.push(finished.attempt);
+        row.delivery.attempts.push(finished.attempt.clone());
         let (state, next) = match finished.outcome {
             AttemptOutcome::Delivered => (DeliveryState::Delivered, None),
             AttemptOutcome::RetryAt(at) => (DeliveryState::Pending, Some(at)),

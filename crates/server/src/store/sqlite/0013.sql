@@ -12,8 +12,8 @@ CREATE TABLE known (
 ) WITHOUT ROWID;
 
 INSERT INTO known (workspace, email_identity, entry) SELECT workspace, email_identity, seq FROM leads ORDER BY 1, 2, 3;
-INSERT OR IGNORE INTO known (workspace, email_identity, entry, lead, at)
+INSERT INTO known (workspace, email_identity, entry, lead, at)
     SELECT leads.workspace, leads.email_identity, bodies.digest, bodies.lead, bodies.at
-    FROM submissions JOIN bodies ON bodies.digest = submissions.digest JOIN leads ON leads.id = bodies.lead ORDER BY 1, 2, 3;
+    FROM bodies JOIN leads ON leads.id = bodies.lead ORDER BY 1, 2, 3;
 DROP INDEX leads_by_email;
 DROP TABLE bodies;

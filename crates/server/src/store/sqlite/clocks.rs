@@ -37,7 +37,7 @@ async fn fails_at(world: &World, due: &DueDelivery, at: Moment) {
         outcome: AttemptOutcome::RetryAt(at.plus(Duration::from_secs(300))),
         disable_after: Duration::from_secs(5 * DAY),
     };
-    world.store.finish_attempt(finished).await.expect("recorded");
+    world.store.finish_attempt(Arc::new(finished)).await.expect("recorded");
 }
 
 #[tokio::test]

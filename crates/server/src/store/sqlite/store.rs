@@ -109,7 +109,7 @@ impl DeliveryStore for SqliteStore {
         self.writer.write(queue::next_due).await
     }
 
-    async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<bool, StoreError> {
+    async fn finish_attempt(&self, finished: Arc<FinishedAttempt>) -> Result<bool, StoreError> {
         let told = self.writer.write(move |tx| finish::attempt(tx, &finished)).await?;
         if let Some(told) = &told {
             tracing::warn!(destination = %told.destination_id, kind = ?told.kind, "{}", told.message);

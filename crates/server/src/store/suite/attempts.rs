@@ -1,5 +1,6 @@
 //! A finished attempt: what it leaves on the delivery and on the destination.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentflow_events::{EventType, Moment};
@@ -78,7 +79,7 @@ pub(super) async fn finish(
         outcome,
         disable_after: DISABLE_AFTER,
     };
-    world.store.finish_attempt(finished).await
+    world.store.finish_attempt(Arc::new(finished)).await
 }
 
 /// The delivery claimed again at `at`.
@@ -152,7 +153,7 @@ pub async fn an_attempt_without_an_answer_is_kept_as_such(harness: &dyn Harness)
         outcome,
         disable_after: DISABLE_AFTER,
     };
-    world.store.finish_attempt(finished).await?;
+    world.store.finish_attempt(Arc::new(finished)).await?;
     assert_eq!(world.seen_delivery(&due).await?.attempts, [attempt]);
     Ok(())
 }
