@@ -48,6 +48,8 @@ struct List<'a> {
     /// What `SELECT` is to be followed by.
     select: &'a str,
     table: &'a str,
+    /// The number that they are ordered by; absent: the table's `seq`.
+    by: Option<&'a str>,
     /// Whether each row has to be looked at: no index leads to those that are asked for.
     is_walked: bool,
     /// What a lead must have in its text beside.
@@ -65,7 +67,7 @@ enum Walk {
 impl<'a> List<'a> {
     /// One that an index leads to, newest first.
     fn all(select: &'a str, table: &'a str) -> Self {
-        Self { select, table, is_walked: false, needle: None, walk: Walk::NewestFirst }
+        Self { select, table, by: None, is_walked: false, needle: None, walk: Walk::NewestFirst }
     }
 }
 
@@ -77,21 +79,22 @@ fn page<T>(
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Page<T>> {
     let List { select, table, needle, walk, .. } = list;
+    let by = list.by.map_or_else(|| format!("{table}.seq"), str::to_owned);
     let (beyond, up_to, direction) = match walk {
         Walk::NewestFirst => ("<", ">=", "DESC"),
         Walk::OldestFirst => (">", "<=", "ASC"),
     };
     if let Some(Cursor(last)) = request.cursor {
-        conditions.push_str(&format!(" AND {table}.seq {beyond} ?"));
+        conditions.push_str(&format!(" AND {by} {beyond} ?"));
         values.push(last.into());
     }
     let end = if list.is_walked { end_of_walk(sql, list, request.cursor)? } else { None };
     if let Some(Cursor(end)) = end {
-        conditions.push_str(&format!(" AND {table}.seq {up_to} ?"));
+        conditions.push_str(&format!(" AND {by} {up_to} ?"));
         values.push(end.into());
     }
     let limit = request.limit.clamp(1, 100);
-    let mut query = format!("SELECT {select} WHERE {conditions} ORDER BY {table}.seq {direction}");
+    let mut query = format!("SELECT {select} WHERE {conditions} ORDER BY {by} {direction}");
     if needle.is_none() {
         // One more than asked for tells whether another page follows.
         query.push_str(&format!(" LIMIT {}", limit + 1));
@@ -152,19 +155,24 @@ pub(super) fn leads(
     request: PageRequest,
 ) -> rusqlite::Result<Page<Lead>> {
     let open = filter.state.is_some_and(LeadState::is_open);
-    // The plus keeps indexes out of it that would have the whole workspace sorted for one page.
-    let column = if open { "workspace" } else { "+workspace" };
+    let (from, by, column) = match (&filter.email, open) {
+        (Some(_), _) => {
+            ("known CROSS JOIN leads ON leads.seq = known.entry", "known.entry", "known.workspace")
+        }
+        (None, true) => ("leads", "leads.seq", "workspace"),
+        // The plus keeps indexes out of it that would have the whole workspace sorted for one page.
+        (None, false) => ("leads", "leads.seq", "+workspace"),
+    };
     let mut conditions = Where::in_workspace(column, workspace);
     if let Some(state) = filter.state {
         // Written out, since the index of open leads is used only where the query names them.
         let of_open = if open { "state IN (0, 1) AND " } else { "" };
         conditions.0.push(format!("{of_open}state = {}", state_number(state)));
     }
-    if let Some(email) = &filter.email {
-        let of_email =
-            "seq IN (SELECT entry FROM known WHERE workspace = ? AND email_identity = ? AND entry < x'')";
-        conditions.0.push(of_email.to_owned());
-        conditions.1.extend([blob(&workspace).to_vec().into(), email.clone().into()]);
+    conditions.and("known.email_identity = ?", filter.email.clone());
+    if filter.email.is_some() && (request.cursor.is_none() || filter.oldest_first) {
+        // After the numbers of its leads come its bodies. A number to begin at says so as well, and is the nearer end.
+        conditions.0.push("known.entry < x''".to_owned());
     }
     conditions.and("source = ?", filter.source.clone());
     let is_led_to = filter.email.is_some() || (open && filter.source.is_none());
@@ -172,8 +180,8 @@ pub(super) fn leads(
         !is_led_to && (filter.state.is_some() || filter.text.is_some() || filter.source.is_some());
     let needle = filter.text.as_deref().map(Needle::new).transpose()?;
     let walk = if filter.oldest_first { Walk::OldestFirst } else { Walk::NewestFirst };
-    let select = format!("{} FROM leads", rows::LEAD_COLUMNS);
-    let list = List { select: &select, table: "leads", is_walked, needle, walk };
+    let select = format!("{} FROM {from}", rows::LEAD_COLUMNS);
+    let list = List { select: &select, table: "leads", by: Some(by), is_walked, needle, walk };
     page(sql, &list, conditions.finish(), request, rows::lead)
 }
 

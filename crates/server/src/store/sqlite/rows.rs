@@ -107,7 +107,7 @@ pub(super) fn delivery_state(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
 
 /// The columns of a lead, for [`lead`].
 pub(super) const LEAD_COLUMNS: &str =
-    "seq, id, workspace, version, state, email, name, company, message, source,
+    "seq, id, leads.workspace AS workspace, version, state, email, name, company, message, source,
     submitted_at, fields, previous, scored, decision, received_at, scored_at";
 
 /// A lead from a row of [`LEAD_COLUMNS`].

@@ -195,6 +195,45 @@ async fn finds_one_far_back<T>(read: impl AsyncFn(PageRequest) -> Result<Page<T>
     assert_eq!((whole.items.len(), whole.next_cursor), (1, None));
 }
 
+/// As many bodies as leads beside them, which no page shows.
+#[tokio::test]
+async fn the_leads_of_an_email_come_page_by_page_from_either_end() {
+    let folder = TempDir::new().expect("a folder for the case");
+    open_in(folder.path()).close().await;
+    let sql = rusqlite::Connection::open(folder.path().join("agentflow.db")).expect("the file");
+    sql.execute_batch(
+        "WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < 50)
+         INSERT INTO leads (seq, id, workspace, version, state, email_identity, email, name, fields, received_at)
+         SELECT seq, randomblob(16), zeroblob(16), 1, 2, iif(seq % 2, 'ada@a.example', 'ben@a.example'),
+             'ada@a.example', seq, '{}', 1 FROM n;
+         INSERT INTO known (workspace, email_identity, entry) SELECT workspace, email_identity, seq FROM leads;
+         INSERT INTO known SELECT workspace, email_identity, randomblob(32), id, 1 FROM leads;",
+    )
+    .expect("leads");
+    drop(sql);
+
+    let store = open_in(folder.path());
+    for oldest_first in [false, true] {
+        let email = Some("ada@a.example".to_owned());
+        let filter = LeadFilter { email, oldest_first, ..LeadFilter::default() };
+        let (mut names, mut request) = (Vec::new(), NEWEST);
+        loop {
+            let page = store.leads(Id::from_bytes([0; 16]), &filter, request).await.expect("it can be read");
+            names.extend(page.items.into_iter().map(|lead| lead.details.name));
+            request.cursor = page.next_cursor;
+            if request.cursor.is_none() {
+                break;
+            }
+        }
+        let mut expected: Vec<_> = (1..=50).step_by(2).map(|seq: u32| seq.to_string()).collect();
+        if !oldest_first {
+            expected.reverse();
+        }
+        assert_eq!(names, expected, "oldest first: {oldest_first}");
+    }
+    store.close().await;
+}
+
 /// 4,500 leads in review; the text is in the first and in the last of them.
 #[tokio::test]
 async fn a_search_of_the_queue_goes_on_from_both_ends() {
