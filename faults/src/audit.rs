@@ -93,8 +93,8 @@ fn read(database: &Path) -> rusqlite::Result<(Found, Vec<Violation>)> {
     let orphans = "SELECT (SELECT count(*) FROM deliveries WHERE event NOT IN (SELECT seq FROM events))
         + (SELECT count(*) FROM attempts WHERE delivery NOT IN (SELECT seq FROM deliveries))
         + (SELECT count(*) FROM submissions WHERE lead NOT IN (SELECT id FROM leads))
-        + (SELECT count(*) FROM known WHERE lead IS NOT NULL) - (SELECT count(*) FROM submissions)
-        + (SELECT count(*) FROM known WHERE lead IS NULL) - (SELECT count(*) FROM leads)
+        + abs((SELECT count(*) FROM known WHERE lead IS NOT NULL) - (SELECT count(*) FROM submissions))
+        + abs((SELECT count(*) FROM known WHERE lead IS NULL) - (SELECT count(*) FROM leads))
         + (SELECT count(*) FROM events WHERE lead NOT IN (SELECT id FROM leads))";
     let orphans: i64 = sql.query_row(orphans, [], |row| row.get(0))?;
     if orphans != 0 {

@@ -69,7 +69,8 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// Records an attempt and what follows; ends the claim. Updates the destination: a success clears `failing_since`, a
     /// failure sets it, 410 and too long a failure disable it, and half of that time is warned of, with a row of the operational
     /// log each. A failed attempt of a delivery that was superseded meanwhile is its last. Attempts of a delivery that is no longer pending (cancelled
-    /// meanwhile) are recorded and change no state. Answers whether the destination was disabled by it.
+    /// meanwhile) are recorded and change no state. Answers whether the destination was disabled by it. Shared, since it is handed
+    /// in again until it is recorded.
     ///
     /// # Errors
     /// Nothing was recorded; the claim stands.

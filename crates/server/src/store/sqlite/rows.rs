@@ -143,7 +143,7 @@ pub(super) fn lead(row: &Row<'_>) -> rusqlite::Result<Lead> {
     })
 }
 
-/// Inserts a lead, or puts it in place of the one with its id.
+/// Inserts a lead, and that its email has it, or puts it in place of the one with its id.
 pub(super) fn put_lead(sql: &Connection, lead: &Lead, is_new: bool) -> rusqlite::Result<()> {
     let statement = if is_new {
         "INSERT INTO leads (version, state, email_identity, email, name, company, message, source, submitted_at, fields,

@@ -16,7 +16,7 @@ struct Written<'a> {
     signals: Vec<WrittenSignal<'a>>,
 }
 
-/// `["pilot", 4]`, with the sentence as a third where the catalogue has another.
+/// `["intent_pilot", 4]`, with the sentence as a third where the catalogue has another.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum WrittenSignal<'a> {

@@ -195,6 +195,19 @@ async fn finds_one_far_back<T>(read: impl AsyncFn(PageRequest) -> Result<Page<T>
     assert_eq!((whole.items.len(), whole.next_cursor), (1, None));
 }
 
+/// The names of the leads on every page.
+async fn pages(store: &dyn Store, filter: &LeadFilter) -> Vec<Vec<String>> {
+    let (mut pages, mut request) = (Vec::new(), NEWEST);
+    loop {
+        let page = store.leads(Id::from_bytes([0; 16]), filter, request).await.expect("it can be read");
+        pages.push(page.items.into_iter().map(|lead| lead.details.name).collect());
+        request.cursor = page.next_cursor;
+        if request.cursor.is_none() {
+            return pages;
+        }
+    }
+}
+
 /// As many bodies as leads beside them, which no page shows.
 #[tokio::test]
 async fn the_leads_of_an_email_come_page_by_page_from_either_end() {
@@ -216,15 +229,7 @@ async fn the_leads_of_an_email_come_page_by_page_from_either_end() {
     for oldest_first in [false, true] {
         let email = Some("ada@a.example".to_owned());
         let filter = LeadFilter { email, oldest_first, ..LeadFilter::default() };
-        let (mut names, mut request) = (Vec::new(), NEWEST);
-        loop {
-            let page = store.leads(Id::from_bytes([0; 16]), &filter, request).await.expect("it can be read");
-            names.extend(page.items.into_iter().map(|lead| lead.details.name));
-            request.cursor = page.next_cursor;
-            if request.cursor.is_none() {
-                break;
-            }
-        }
+        let names: Vec<_> = pages(&*store, &filter).await.into_iter().flatten().collect();
         let mut expected: Vec<_> = (1..=50).step_by(2).map(|seq: u32| seq.to_string()).collect();
         if !oldest_first {
             expected.reverse();
@@ -257,15 +262,7 @@ async fn a_search_of_the_queue_goes_on_from_both_ends() {
             oldest_first,
             ..LeadFilter::default()
         };
-        let (mut found, mut request) = (Vec::new(), NEWEST);
-        loop {
-            let page = store.leads(Id::from_bytes([0; 16]), &filter, request).await.expect("it can be read");
-            found.push(page.items.len());
-            request.cursor = page.next_cursor;
-            if request.cursor.is_none() {
-                break;
-            }
-        }
+        let found: Vec<_> = pages(&*store, &filter).await.iter().map(Vec::len).collect();
         assert_eq!(found, [1, 0, 1], "oldest first: {oldest_first}");
     }
     store.close().await;

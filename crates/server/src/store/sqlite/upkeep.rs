@@ -103,14 +103,18 @@ fn delete_closed_leads(sql: &Connection, workspace: &Workspace, before: Moment) 
                  ON events.seq = deliveries.event WHERE events.lead = ?)",
             "DELETE FROM deliveries WHERE event IN (SELECT seq FROM events WHERE lead = ?)",
             "DELETE FROM events WHERE lead = ?",
-            "DELETE FROM submissions WHERE lead = ?",
         ] {
             sql.prepare_cached(statement)?.execute([id])?;
         }
+        // Each by its own key: an email may have as many entries as there are leads.
+        sql.prepare_cached("DELETE FROM known WHERE workspace = ? AND email_identity = ? AND entry = ?")?
+            .execute(params![blob(&workspace.id), email, seq])?;
         sql.prepare_cached(
-            "DELETE FROM known WHERE workspace = ? AND email_identity = ? AND (entry = ? OR lead = ?)",
+            "DELETE FROM known WHERE workspace = ?1 AND email_identity = ?2 AND lead = ?3
+                 AND entry IN (SELECT digest FROM submissions WHERE lead = ?3)",
         )?
-        .execute(params![blob(&workspace.id), email, seq, id])?;
+        .execute(params![blob(&workspace.id), email, id])?;
+        sql.prepare_cached("DELETE FROM submissions WHERE lead = ?")?.execute([id])?;
         sql.prepare_cached("DELETE FROM leads WHERE seq = ?")?.execute([seq])?;
     }
     if !old.is_empty() {
