@@ -125,6 +125,26 @@ async fn says_what_is_wrong_with_a_file() {
     let error = SqliteStore::open(&path).await.unwrap_err();
     assert!(error.to_string().contains("file is not a database"), "{error}");
     assert!(SqliteStore::open(folder.path().join("missing/events.db")).await.is_err());
+    let error = SqliteStore::open(":memory:").await.unwrap_err();
+    assert!(error.to_string().contains("use a file on a local disk"), "{error}");
+}
+
+#[test]
+fn is_opened_by_many_at_once() {
+    let folder = TempDir::new().unwrap();
+    for number in 0..20 {
+        let path = folder.path().join(format!("{number}.db"));
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    start.wait();
+                    runtime.block_on(SqliteStore::open(&path)).unwrap();
+                });
+            }
+        });
+    }
 }
 
 #[test]

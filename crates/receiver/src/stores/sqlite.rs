@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use agentflow_events::Moment;
 use agentflow_events::idempotency::{
     Begin, Claim, ClaimError, FencingToken, IdempotencyKey, IdempotencyStore,
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
@@ -17,6 +18,9 @@ use super::PURGE_BATCH;
 
 /// How long an operation waits for another process to finish its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause between tries where SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS agentflow_idempotency (
@@ -108,13 +112,14 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// The file cannot be opened or written, is no SQLite database, or another process holds it for five seconds.
+    /// The file cannot be opened or written, is no SQLite database, is on no local disk (or `:memory:`), or another process
+    /// holds it for five seconds.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
         let path = path.as_ref().to_owned();
         let opening = spawn_blocking(move || {
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            turn_log_on(&connection)?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute_batch(SCHEMA)?;
@@ -196,6 +201,35 @@ impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqliteStore")
     }
+}
+
+/// Puts the file into WAL mode. Where another process is about to do so, SQLite says that it is busy without ever asking
+/// the busy handler, because two that both held a shared lock would wait for each other; here none is held between the tries.
+fn turn_log_on(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match try_to_turn_log_on(connection) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                thread::sleep(BUSY_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The switch takes effect with the statement's end, after its row. Without the log a commit could be undone by a power
+/// cut right after it.
+fn try_to_turn_log_on(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let journals: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if journals == ["wal"] {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    let sentence = "its write-ahead log cannot be turned on; use a file on a local disk".to_owned();
+    Err(rusqlite::Error::SqliteFailure(code, Some(sentence)))
 }
 
 fn begin(
