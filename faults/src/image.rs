@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentflow_benches::stack::Random;
+use agentflow_benches::Random;
 
 use crate::disk::{Change, FileId, Files, Record, put};
 

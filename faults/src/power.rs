@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use agentflow_benches::Random;
 use agentflow_benches::stack::Fault as Failure;
-use agentflow_benches::stack::Random;
 use agentflow_server::store::StoreError;
 use agentflow_server::store::sqlite::{Pace, SqliteStore};
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use agentflow_benches::Random;
 use agentflow_benches::stack::Fault as Failure;
-use agentflow_benches::stack::Random;
 use agentflow_server::store::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentflow_benches::stack::Random;
+use agentflow_benches::Random;
 use agentflow_events::{EventType, LeadId, Moment};
 use agentflow_server::id::mint;
 use agentflow_server::record::{

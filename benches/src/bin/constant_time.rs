@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use agentflow_benches::stack::Random;
+use agentflow_benches::Random;
 use agentflow_benches::timing::{Expected, Findings, SUB_RUNS, Subject, measure, subjects};
 use clap::Parser;
 

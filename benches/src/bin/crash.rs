@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use agentflow_benches::Random;
 use agentflow_benches::stack::{
-    Accepted, Client, Connection, Fault, Latencies, LeadReply, Process, Random, Received, Receiver, Site,
-    leads,
+    Accepted, Client, Connection, Fault, Latencies, LeadReply, Process, Received, Receiver, Site, leads,
 };
 use clap::Parser;
 use serde::Deserialize;

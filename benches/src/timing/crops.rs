@@ -79,7 +79,7 @@ impl Crops {
 #[cfg(test)]
 mod tests {
     use super::Crops;
-    use crate::stack::Random;
+    use crate::Random;
 
     /// Samples of about 1,000, the second class slower by `slower`, one in fifty of either interrupted for long.
     fn largest_t(slower: f64, seed: u64) -> f64 {

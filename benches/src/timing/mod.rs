@@ -13,7 +13,7 @@ pub use crops::{Crops, Difference};
 pub use subject::{BATCH, Expected, Subject, subjects};
 pub use welch::Welch;
 
-use crate::stack::Random;
+use crate::Random;
 
 /// Runs of their own in one measurement; their median is what counts, so that one bad moment of the machine does not.
 pub const SUB_RUNS: usize = 5;

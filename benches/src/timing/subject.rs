@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use agentflow_signature::{Outbound, OutboundSecret, SignatureHeaders, Signer, Timestamp, Verifier};
 
-use crate::stack::Random;
+use crate::Random;
 use crate::verify::SECRET;
 
 /// Verifications in one sample: the clock costs about as much as a tenth of them.
