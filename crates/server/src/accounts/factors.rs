@@ -74,29 +74,35 @@ impl Accounts {
         Ok(codes)
     }
 
-    /// Recovery codes that are left; nothing where no authenticator is active.
+    /// The authenticator that a person is asked for.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn recovery_codes_left(&self, id: OperatorId) -> Result<Option<u32>, StoreError> {
-        let active = self.store.factor(id).await?.filter(|factor| factor.is_active);
-        Ok(active.map(|factor| factor.recovery_codes))
+    pub async fn active_factor(&self, id: OperatorId) -> Result<Option<SecondFactor>, StoreError> {
+        Ok(self.store.factor(id).await?.filter(|factor| factor.is_active))
     }
 
-    /// Uses up a code of the person's authenticator, or a recovery code. False: it is none, or was used.
+    /// Uses up a code of the person's authenticator, or a recovery code. False: it is none, or was used; it counts as a wrong one.
     ///
     /// # Errors
-    /// The store or vault.
+    /// [`AccountError::FactorLocked`] where it is no recovery code and no other counts any more; the store or vault.
     pub async fn use_code(&self, actor: Actor, code: &str) -> Result<bool, AccountError> {
         let (id, now) = (actor.operator_id, self.clock.now());
-        let Some(factor) = self.store.factor(id).await?.filter(|factor| factor.is_active) else {
-            return Ok(false);
+        let Some(factor) = self.active_factor(id).await? else { return Ok(false) };
+        let step = self.open(&factor)?.step_of(&digits(code), now).filter(|_| !factor.is_locked());
+        let is_right = if let Some(step) = step {
+            self.store.use_step(id, step).await?
+        } else {
+            let audit = AuditRow::new(actor, now, "second_factor.recover", id);
+            self.store.use_recovery_code(id, recovery_hash(id, code), audit).await?
         };
-        if let Some(step) = self.open(&factor)?.step_of(&digits(code), now) {
-            return Ok(self.store.use_step(id, step).await?);
+        if !is_right && factor.is_locked() {
+            return Err(AccountError::FactorLocked);
         }
-        let audit = AuditRow::new(actor, now, "second_factor.recover", id);
-        Ok(self.store.use_recovery_code(id, recovery_hash(id, code), audit).await?)
+        if !is_right {
+            self.store.count_wrong_code(id, AuditRow::new(actor, now, "second_factor.lock", id)).await?;
+        }
+        Ok(is_right)
     }
 
     /// Takes a person's second factor away: their own, or as an admin.

@@ -57,6 +57,9 @@ pub enum AccountError {
     /// No code of the authenticator at this time.
     #[error("the code is wrong")]
     WrongCode,
+    /// The second factor is [locked](crate::record::SecondFactor::is_locked).
+    #[error("too many wrong codes in a row: codes of the app count no more")]
+    FactorLocked,
     /// A secret cannot be decrypted.
     #[error(transparent)]
     Vault(#[from] VaultError),

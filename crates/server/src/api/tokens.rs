@@ -41,6 +41,7 @@ impl From<AccountError> for Problem {
             }
             AccountError::HasFactor => bad("A second factor is in use already.".to_owned()),
             AccountError::WrongCode => bad("The code is wrong.".to_owned()),
+            AccountError::FactorLocked => bad("Too many wrong codes in a row.".to_owned()),
             AccountError::EmailTaken => bad("Somebody else of the workspace has this email.".to_owned()),
             AccountError::LastAdmin => bad("The workspace would have no admin left.".to_owned()),
             AccountError::TooMany(max) => {

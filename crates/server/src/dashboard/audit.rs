@@ -21,7 +21,7 @@ use crate::store::{AuditFilter, PageRequest};
 const PATH: &str = "/dashboard/audit";
 
 /// What people do, in words. An action that is missing here is told by its code.
-const ACTIONS: [(&str, &str); 35] = [
+const ACTIONS: [(&str, &str); 36] = [
     ("lead.approve", "approved a lead"),
     ("lead.reject", "rejected a lead"),
     ("delivery.resend", "sent a delivery again"),
@@ -56,6 +56,7 @@ const ACTIONS: [(&str, &str); 35] = [
     ("second_factor.on", "switched a second factor on"),
     ("second_factor.off", "switched a second factor off"),
     ("second_factor.recover", "signed in with a recovery code"),
+    ("second_factor.lock", "gave 100 wrong codes in a row: codes of the app count no more"),
     ("second_factor.reset", "reset a second factor"),
 ];
 

@@ -31,6 +31,7 @@ use crate::totp::TotpSecret;
 
 const ACCOUNT: &str = "/dashboard/account";
 const WRONG_CODE: &str = "This code is wrong, or was used before.";
+const LOCKED: &str = "There were 100 wrong codes in a row, from somebody who has the password: codes of the app count no more. Give a recovery code, or have an admin reset the second factor; then set another password.";
 
 fn code_field(hint: &str) -> Markup {
     html! {
@@ -43,14 +44,15 @@ fn code_field(hint: &str) -> Markup {
 impl Dashboard {
     /// The part of the account page.
     pub(super) async fn factor_section(&self, visitor: &Visitor) -> Result<Markup, Fault> {
-        let left = self.management.accounts.recovery_codes_left(visitor.id()).await?;
+        let active = self.management.accounts.active_factor(visitor.id()).await?;
         let password = html! {
             label { span { "Your password" } input type="password" name="password" autocomplete="current-password" required; }
         };
         Ok(html! {
             section { h2 { "Second factor" }
-                @if let Some(left) = left {
-                    p { "A code of your authenticator app is asked for when you sign in. Recovery codes left: " b { (left) } "." }
+                @if let Some(factor) = active {
+                    @if factor.is_locked() { p.notice.bad { (LOCKED) } }
+                    p { "A code of your authenticator app is asked for when you sign in. Recovery codes left: " b { (factor.recovery_codes) } "." }
                     form.stack method="post" action={ (ACCOUNT) "/factor/off" } {
                         (token(visitor)) (password) (code_field("A code of the app, or a recovery code"))
                         div { button.bad { "Switch it off" } }
@@ -102,6 +104,10 @@ impl Dashboard {
             Ok(false) => {
                 self.note_failure("code", &attempt, operator, remote);
                 Err(Fault::Unusable(WRONG_CODE.to_owned()))
+            }
+            Err(AccountError::FactorLocked) => {
+                self.note_failure("code", &attempt, operator, remote);
+                Err(Fault::Unusable(LOCKED.to_owned()))
             }
             Err(error) => {
                 attempt.taken_back();

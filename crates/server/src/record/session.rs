@@ -41,4 +41,17 @@ pub struct SecondFactor {
     pub is_active: bool,
     /// Recovery codes that are left.
     pub recovery_codes: u32,
+    /// Wrong codes given in a row, since the last that was right.
+    pub wrong_codes: u32,
+}
+
+impl SecondFactor {
+    /// After so many wrong codes in a row, over however many days, those of the app count no more (NIST SP 800-63B, 5.2.2): only
+    /// somebody who has the password can give any, and would guess one in time.
+    pub const WRONG_CODES_MAX: u32 = 100;
+
+    /// Whether its codes count no more.
+    pub fn is_locked(&self) -> bool {
+        self.wrong_codes >= Self::WRONG_CODES_MAX
+    }
 }

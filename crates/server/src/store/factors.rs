@@ -38,10 +38,14 @@ pub trait FactorStore: Send + Sync + 'static {
         audit: AuditRow,
     ) -> Result<bool, StoreError>;
 
-    /// Uses up a code of an active authenticator, and those of earlier steps. False: it was used before, or none is active.
+    /// Uses up a code of an active authenticator, and those of earlier steps; wrong ones are forgotten. False: it was used before,
+    /// or none is active that is not [locked](SecondFactor::is_locked).
     async fn use_step(&self, operator: OperatorId, step: u64) -> Result<bool, StoreError>;
 
-    /// Uses up a recovery code. False: there is no such code.
+    /// Counts a wrong code towards the lock of an active authenticator; the audit row is written with the one that locks it.
+    async fn count_wrong_code(&self, operator: OperatorId, audit: AuditRow) -> Result<(), StoreError>;
+
+    /// Uses up a recovery code; wrong ones are forgotten, and a lock goes. False: there is no such code.
     async fn use_recovery_code(
         &self,
         operator: OperatorId,

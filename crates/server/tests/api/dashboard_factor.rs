@@ -220,6 +220,27 @@ async fn codes_are_guessed_no_more_often_than_passwords_however_often_the_right_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_wrong_codes_over_hours_lock_it_until_a_recovery_code_is_given() {
+    let signed = with_factor().await;
+    for _ in 0..10 {
+        let halfway = signed.halfway().await;
+        for _ in 0..10 {
+            let answer = signed.give(&halfway, &wrong_code(&signed.base32, &signed.clock)).await;
+            assert!(answer.status == 403 && text(&answer).contains("This code is wrong"));
+        }
+        signed.clock.advance(Duration::from_secs(15 * 60));
+    }
+    let signed = signed.restarted().await;
+    let halfway = signed.halfway().await;
+    let locked = signed.give(&halfway, &code(&signed.base32, &signed.clock)).await;
+    assert!(locked.status == 403 && text(&locked).contains("codes of the app count no more"));
+    assert_eq!(signed.actions().await.iter().filter(|action| *action == "second_factor.lock").count(), 1);
+    assert_eq!(signed.give(&halfway, &signed.recovery[0]).await.status, 303);
+    assert_eq!(signed.give(&signed.halfway().await, &code(&signed.base32, &signed.clock)).await.status, 303);
+    signed.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_switched_off_with_password_and_code() {
     let signed = with_factor().await;
     let (rig, clock) = (&signed.rig, &signed.clock);

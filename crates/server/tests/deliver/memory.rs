@@ -553,6 +553,10 @@ impl FactorStore for Memory {
         unused()
     }
 
+    async fn count_wrong_code(&self, _: OperatorId, _: AuditRow) -> Result<(), StoreError> {
+        unused()
+    }
+
     async fn use_recovery_code(&self, _: OperatorId, _: [u8; 32], _: AuditRow) -> Result<bool, StoreError> {
         unused()
     }

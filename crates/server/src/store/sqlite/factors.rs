@@ -89,10 +89,30 @@ impl FactorStore for SqliteStore {
                 let used = tx
                     .sql
                     .prepare_cached(
-                        "UPDATE factors SET last_step = ?1 WHERE operator = ?2 AND is_active = 1 AND last_step < ?1",
+                        "UPDATE factors SET last_step = ?1, wrong_codes = 0
+                         WHERE operator = ?2 AND is_active = 1 AND last_step < ?1 AND wrong_codes < ?3",
                     )?
-                    .execute(params![step, blob(&operator)])?;
+                    .execute(params![step, blob(&operator), SecondFactor::WRONG_CODES_MAX])?;
                 Ok(used > 0)
+            })
+            .await
+    }
+
+    async fn count_wrong_code(&self, operator: OperatorId, audit: AuditRow) -> Result<(), StoreError> {
+        self.writer
+            .write(move |tx| {
+                let counted: Option<u32> = tx
+                    .sql
+                    .prepare_cached(
+                        "UPDATE factors SET wrong_codes = wrong_codes + 1
+                         WHERE operator = ? AND is_active = 1 AND wrong_codes < ? RETURNING wrong_codes",
+                    )?
+                    .query_row(params![blob(&operator), SecondFactor::WRONG_CODES_MAX], |row| row.get(0))
+                    .optional()?;
+                if counted == Some(SecondFactor::WRONG_CODES_MAX) {
+                    accept::audit(tx.sql, &audit)?;
+                }
+                Ok(())
             })
             .await
     }
@@ -110,6 +130,9 @@ impl FactorStore for SqliteStore {
                     .prepare_cached("DELETE FROM recovery_codes WHERE operator = ? AND hash = ?")?
                     .execute(params![blob(&operator), hash])?;
                 if used > 0 {
+                    tx.sql
+                        .prepare_cached("UPDATE factors SET wrong_codes = 0 WHERE operator = ?")?
+                        .execute([blob(&operator)])?;
                     accept::audit(tx.sql, &audit)?;
                 }
                 Ok(used > 0)
@@ -140,6 +163,7 @@ fn factor(sql: &Connection, operator: OperatorId) -> rusqlite::Result<Option<Sec
             begun_at: rows::moment(row, "begun_at")?,
             is_active: row.get("is_active")?,
             recovery_codes: row.get("recovery_codes")?,
+            wrong_codes: row.get("wrong_codes")?,
         })
     };
     sql.prepare_cached(

@@ -34,6 +34,7 @@ async fn activate(
         begun_at: after(1),
         is_active: false,
         recovery_codes: 0,
+        wrong_codes: 0,
     };
     let audit = world.audit("second_factor.on", after(2));
     world.store.activate_factor(factor, step, hashes.to_vec(), mint(after(2)), audit).await
@@ -68,6 +69,7 @@ pub async fn a_factor_counts_once_it_is_confirmed(harness: &dyn Harness) -> Outc
         begun_at: after(1),
         is_active: true,
         recovery_codes: 2,
+        wrong_codes: 0,
     };
     assert_eq!(found, Some(expected));
     assert!(world.store.operator(admin).await?.is_some_and(|who| who.has_second_factor));
@@ -85,6 +87,38 @@ pub async fn a_code_is_used_once_and_none_before_it(harness: &dyn Harness) -> Ou
     }
     let (one, other) = tokio::join!(world.store.use_step(admin, 104), world.store.use_step(admin, 104));
     assert!(one? != other?, "of two at once one");
+    Ok(())
+}
+
+pub async fn wrong_codes_in_a_row_lock_the_factor(harness: &dyn Harness) -> Outcome {
+    let hashes: [[u8; 32]; 1] = [random()];
+    let world = with_factor(harness, &hashes).await?;
+    let admin = world.founding.admin.id;
+    let wrong = async |times: u32| {
+        for _ in 0..times {
+            world.store.count_wrong_code(admin, world.audit("second_factor.lock", after(3))).await?;
+        }
+        Ok::<_, StoreError>(
+            world.store.factor(admin).await?.map(|factor| (factor.wrong_codes, factor.is_locked())),
+        )
+    };
+    let locks = async || {
+        let rows = world.store.audit_rows(world.id(), 200).await?;
+        Ok::<_, StoreError>(rows.iter().filter(|row| row.action == "second_factor.lock").count())
+    };
+    let most = SecondFactor::WRONG_CODES_MAX;
+    assert_eq!(wrong(most - 1).await?, Some((most - 1, false)));
+    assert!(world.store.use_step(admin, 101).await?);
+    assert_eq!(wrong(most - 1).await?, Some((most - 1, false)), "a right one has those before it forgotten");
+    assert_eq!(locks().await?, 0);
+    assert_eq!(wrong(3).await?, Some((most, true)));
+    assert_eq!(locks().await?, 1, "told once");
+    assert!(!world.store.use_step(admin, 102).await?, "a right one does not count any more");
+    let world = world.reopened(harness).await;
+    assert!(!world.store.use_step(admin, 102).await?, "nor after a restart");
+    let audit = world.audit("second_factor.recover", after(4));
+    assert!(world.store.use_recovery_code(admin, hashes[0], audit).await?);
+    assert!(world.store.use_step(admin, 102).await?, "unlocked by a recovery code");
     Ok(())
 }
 

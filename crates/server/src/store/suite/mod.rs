@@ -232,6 +232,7 @@ macro_rules! store_suite {
                 a_factor_counts_once_it_is_confirmed
                 a_code_is_used_once_and_none_before_it
                 a_recovery_code_is_used_once
+                wrong_codes_in_a_row_lock_the_factor
                 a_factor_goes_with_its_codes_and_with_its_person
                 with_a_factor_no_session_opens_by_the_password_alone
             }
