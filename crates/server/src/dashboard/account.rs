@@ -15,7 +15,8 @@ use super::agents::short;
 use super::elements::{time, token};
 use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Pairs};
-use super::login::{HOME, session_cookie};
+use super::login::{HOME, Opened, session_cookie};
+use super::once::Notice;
 use super::page::Place;
 use super::{Dashboard, page};
 use crate::accounts::{AccountError, Accounts};
@@ -124,8 +125,10 @@ pub(super) async fn change_password(
     let operator = accounts.change_password(visitor.actor(), instead_of, password).await?;
     // The new password has ended every session, this one among them, which was let in by a code where one was asked for.
     let by_code = visitor.operator.has_second_factor;
-    let token = dashboard.open_session(&operator, by_code, visitor.remote, &headers).await?;
-    let token = token.ok_or(Fault::SignInFirst(None))?;
+    let opened = dashboard.open_session(&operator, by_code, visitor.remote, &headers).await?;
+    let Opened { id, token } = opened.ok_or(Fault::SignInFirst(None))?;
+    let changed = Notice::Done("Your password is changed; you are signed out everywhere else.".to_owned());
+    dashboard.once.put(id, changed, dashboard.clock.now());
     let mut response = reply::see_other(PATH);
     response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
     Ok(response)

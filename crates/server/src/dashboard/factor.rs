@@ -245,7 +245,7 @@ pub(super) async fn sign_in_with_code(
     };
     attempt.succeeded();
     let mut response = reply::see_other(&waiting.next);
-    response.headers_mut().append(SET_COOKIE, session_cookie(&session));
+    response.headers_mut().append(SET_COOKIE, session_cookie(&session.token));
     response.headers_mut().append(SET_COOKIE, cleared(HALFWAY_COOKIE));
     Ok(response)
 }

@@ -34,10 +34,10 @@ const STATES: [(&str, &str); 4] = [
 fn filter(query: &Pairs) -> LeadFilter {
     LeadFilter {
         state: query.text("state").and_then(LeadState::from_name),
-        email: query
-            .text("email")
-            .and_then(|text| Email::parse(text).ok())
-            .map(|email| email.identity().to_owned()),
+        // What is no address is no lead's.
+        email: query.text("email").map(|text| {
+            Email::parse(text).map_or_else(|_| text.to_owned(), |email| email.identity().to_owned())
+        }),
         source: query.text("source").map(str::to_owned),
         text: query.text("q").map(str::to_owned),
         oldest_first: false,
@@ -68,6 +68,7 @@ pub(super) async fn list(
                 }
                 (select("state", "State", query.text("state"), &STATES))
                 label { span { "Source" } input name="source" value=(query.text("source").unwrap_or_default()); }
+                @if let Some(email) = query.text("email") { label { span { "Email" } input name="email" value=(email); } }
                 button { "Filter" }
             }
             @if page.items.is_empty() && first.is_empty() {

@@ -18,7 +18,7 @@ use super::forms::{EarlyForm, Form, Query};
 use super::{Dashboard, assets, factor, page};
 use crate::directory::credential_hash;
 use crate::edge::RemoteAddr;
-use crate::id::{mint, random};
+use crate::id::{SessionId, mint, random};
 use crate::reason::Reason;
 use crate::record::{AuditRow, Operator, Session};
 use crate::reply;
@@ -145,23 +145,23 @@ impl Dashboard {
         if operator.has_second_factor {
             return Ok(Some(factor::ask(&self.halfway.begin(operator, next, self.clock.now()))));
         }
-        let token = self.open_session(operator, false, remote, headers).await?;
-        Ok(token.map(|token| {
+        let opened = self.open_session(operator, false, remote, headers).await?;
+        Ok(opened.map(|opened| {
             let mut response = reply::see_other(next);
-            response.headers_mut().insert(SET_COOKIE, session_cookie(&token));
+            response.headers_mut().insert(SET_COOKIE, session_cookie(&opened.token));
             response
         }))
     }
 
-    /// Opens a session and answers its token, which nothing but the browser keeps; none where the operator is gone, has another
-    /// password by now than the one that they were known by, or a second factor and was not let in `by_code`.
+    /// Opens a session; none where the operator is gone, has another password by now than the one that they were known by, or a
+    /// second factor and was not let in `by_code`.
     pub(super) async fn open_session(
         &self,
         operator: &Operator,
         by_code: bool,
         remote: IpAddr,
         headers: &HeaderMap,
-    ) -> Result<Option<Zeroizing<String>>, Fault> {
+    ) -> Result<Option<Opened>, Fault> {
         let token = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
         let now = self.clock.now();
         let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -175,13 +175,21 @@ impl Dashboard {
             remote_addr: remote.to_string(),
             user_agent: agent.chars().take(200).collect(),
         };
-        let subject = format!("{} from {remote}", session.id);
+        let id = session.id;
+        let subject = format!("{id} from {remote}");
         let audit = AuditRow::new(operator.actor(), now, "session.open", subject);
         let (begun_before, seen_before) = (now.minus(AGE_MAX), now.minus(IDLE_MAX));
         let proven = Proven { password_hash: operator.password_hash.clone(), by_code };
         let is_open = self.store.open_session(session, proven, begun_before, seen_before, audit).await?;
-        Ok(is_open.then_some(token))
+        Ok(is_open.then_some(Opened { id, token }))
     }
+}
+
+/// A session that has just been opened.
+pub(super) struct Opened {
+    pub(super) id: SessionId,
+    /// Nothing but the browser keeps it.
+    pub(super) token: Zeroizing<String>,
 }
 
 /// Until the browser is closed, or the session ends by itself.

@@ -355,3 +355,19 @@ async fn the_queue_begins_with_whoever_waits_longest_and_tells_of_news() {
     assert!(!browser.get(&poll(&browser.get("/dashboard/review").await)).await.contains("new lead"));
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leads_of_an_email_are_those_of_it_and_of_no_other() {
+    let rig = Rig::start().await;
+    lead_in_review(&rig, "Ada").await;
+    let browser = Browser::open(&rig).await;
+    let listed = rig.get("/api/v1/leads").await;
+    let email = listed["items"][0]["email"].as_str().unwrap().replace('@', "%40");
+    let known = browser.get(&format!("/dashboard/leads?email={}", email.to_uppercase())).await;
+    assert!(known.contains("Ada") && known.contains("name=\"email\""));
+    for other in ["nobody%40example.com", "no-address"] {
+        let none = browser.get(&format!("/dashboard/leads?email={other}")).await;
+        assert!(none.contains("No lead is like this") && !none.contains("Ada"), "{other}");
+    }
+    rig.stop().await;
+}
