@@ -59,7 +59,7 @@ pub(super) async fn show(
     let main = html! {
         main.narrow id="main" {
             h1 { "Your account" }
-            (dashboard.told(&visitor))
+            (dashboard.told(&visitor, PATH))
             p.facts { (visitor.operator.email) " · " (visitor.operator.role.as_str()) }
             section { h2 { "Change your password" }
                 form.stack method="post" action={ (PATH) "/password" } {

@@ -231,7 +231,7 @@ impl Dashboard {
             main.narrow id="main" data-swap {
                 p { a href=(PATH) { "All destinations" } }
                 header.top { h1.url { (to.url) } (state(&to)) }
-                (self.told(visitor))
+                (self.told(visitor, &path))
                 p.facts {
                     "Added " (time(to.created_at, now))
                     @if let Some(at) = to.failing_since { " · every attempt has failed for " (age(at, now)) }
@@ -346,8 +346,9 @@ impl Dashboard {
                 ol.timeline { (attempt_of(&tested.attempt, request_head.as_deref(), self.clock.now())) }
             }
         };
-        self.tell(visitor, Notice::Report(report));
-        Ok(reply::see_other(&format!("{PATH}/{id}")))
+        let page = format!("{PATH}/{id}");
+        self.tell(visitor, Notice::Report { page: page.clone(), report });
+        Ok(reply::see_other(&page))
     }
 }
 

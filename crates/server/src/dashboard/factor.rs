@@ -159,7 +159,7 @@ pub(super) async fn confirm(
     };
     let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     let title = "Your recovery codes: each stands in for one code of the app, once, should you lose it. Keep them where the app is not; they are not shown again.";
-    dashboard.tell_value(&visitor, title, &Zeroizing::new(codes.join("\n")));
+    dashboard.tell_value(&visitor, ACCOUNT, title, &Zeroizing::new(codes.join("\n")));
     Ok(dashboard.done(&visitor, ACCOUNT, "A code of the app is asked for from now on when you sign in."))
 }
 

@@ -23,15 +23,19 @@ pub(super) enum Notice {
     Done(String),
     /// What was not, and why.
     Refused(String),
-    /// For the page that the form was on: a value to copy, under what it is.
-    Value { title: String, value: Zeroizing<String> },
-    /// For the page that the form was on: a longer report.
-    Report(Markup),
+    /// For the page with this path alone: a value to copy, under what it is.
+    Value { page: String, title: String, value: Zeroizing<String> },
+    /// For the page with this path alone: a longer report.
+    Report { page: String, report: Markup },
 }
 
 impl Notice {
-    fn is_line(&self) -> bool {
-        matches!(self, Notice::Done(_) | Notice::Refused(_))
+    /// The page that it waits for; absent: any.
+    fn page(&self) -> Option<&str> {
+        match self {
+            Notice::Done(_) | Notice::Refused(_) => None,
+            Notice::Value { page, .. } | Notice::Report { page, .. } => Some(page),
+        }
     }
 }
 
@@ -61,13 +65,13 @@ impl Once {
         kept.notices.push(notice);
     }
 
-    /// Takes the notices that are one line, or the others, in their order.
-    fn take(&self, session: SessionId, lines: bool, now: Moment) -> Vec<Notice> {
+    /// Takes the notices that wait for this page, or those for any, in their order.
+    fn take(&self, session: SessionId, page: Option<&str>, now: Moment) -> Vec<Notice> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, kept| now.since(kept.last) < Self::KEPT);
         let Some(kept) = all.get_mut(&session) else { return Vec::new() };
         let notices = std::mem::take(&mut kept.notices);
-        let (taken, rest) = notices.into_iter().partition(|notice| notice.is_line() == lines);
+        let (taken, rest) = notices.into_iter().partition(|notice| notice.page() == page);
         kept.notices = rest;
         if kept.notices.is_empty() {
             all.remove(&session);
@@ -104,42 +108,42 @@ impl Dashboard {
         self.once.put(visitor.session.id, notice, self.clock.now());
     }
 
-    /// Keeps a value that may be seen once.
-    pub(super) fn tell_value(&self, visitor: &Visitor, title: impl Into<String>, value: &str) {
-        let value = Zeroizing::new(value.to_owned());
-        self.tell(visitor, Notice::Value { title: title.into(), value });
+    /// Keeps a value that may be seen once, on the page with this path.
+    pub(super) fn tell_value(&self, visitor: &Visitor, page: &str, title: impl Into<String>, value: &str) {
+        let (page, value) = (page.to_owned(), Zeroizing::new(value.to_owned()));
+        self.tell(visitor, Notice::Value { page, title: title.into(), value });
     }
 
     /// The lines that wait for this visitor. A HEAD shows nothing, so it takes nothing.
     pub(super) fn told_lines(&self, visitor: &Visitor) -> Markup {
-        let lines = if visitor.reads { self.taken(visitor, true) } else { Vec::new() };
+        let lines = if visitor.reads { self.taken(visitor, None) } else { Vec::new() };
         html! {
             @for line in &lines {
                 @match line {
                     Notice::Done(text) => p.notice.good data-seconds="8" { (text) },
                     Notice::Refused(text) => p.notice.bad { (text) },
-                    Notice::Value { .. } | Notice::Report(_) => {},
+                    Notice::Value { .. } | Notice::Report { .. } => {},
                 }
             }
         }
     }
 
-    /// The values and reports that wait for this visitor, for a page that forms send to.
-    pub(super) fn told(&self, visitor: &Visitor) -> Markup {
-        let notices = if visitor.reads { self.taken(visitor, false) } else { Vec::new() };
+    /// The values and reports that wait for this visitor on the page with this path.
+    pub(super) fn told(&self, visitor: &Visitor, page: &str) -> Markup {
+        let notices = if visitor.reads { self.taken(visitor, Some(page)) } else { Vec::new() };
         html! {
             @for notice in &notices {
                 @match notice {
-                    Notice::Value { title, value } => (shown_once(title, value)),
-                    Notice::Report(report) => (report),
+                    Notice::Value { title, value, .. } => (shown_once(title, value)),
+                    Notice::Report { report, .. } => (report),
                     Notice::Done(_) | Notice::Refused(_) => {},
                 }
             }
         }
     }
 
-    fn taken(&self, visitor: &Visitor, lines: bool) -> Vec<Notice> {
-        self.once.take(visitor.session.id, lines, self.clock.now())
+    fn taken(&self, visitor: &Visitor, page: Option<&str>) -> Vec<Notice> {
+        self.once.take(visitor.session.id, page, self.clock.now())
     }
 }
 
@@ -158,9 +162,9 @@ mod tests {
     fn lines(once: &Once, session: crate::id::SessionId, now: Moment) -> Vec<String> {
         let text = |notice| match notice {
             Notice::Done(text) | Notice::Refused(text) => text,
-            Notice::Value { .. } | Notice::Report(_) => panic!("no line"),
+            Notice::Value { .. } | Notice::Report { .. } => panic!("no line"),
         };
-        once.take(session, true, now).into_iter().map(text).collect()
+        once.take(session, None, now).into_iter().map(text).collect()
     }
 
     #[test]
@@ -168,13 +172,15 @@ mod tests {
         let (once, ann, bob) = (Once::default(), mint(START), mint(START));
         once.put(ann, Notice::Done("Saved.".to_owned()), START);
         let secret = Zeroizing::new("whsec_x".to_owned());
-        once.put(ann, Notice::Value { title: "Secret".to_owned(), value: secret }, START);
+        let (page, title) = ("/secrets".to_owned(), "Secret".to_owned());
+        once.put(ann, Notice::Value { page, title, value: secret }, START);
         once.put(ann, Notice::Refused("Not saved.".to_owned()), START);
         assert!(lines(&once, bob, START).is_empty());
         assert_eq!(lines(&once, ann, START), ["Saved.", "Not saved."]);
         assert!(lines(&once, ann, START).is_empty());
-        assert_eq!(once.take(ann, false, START).len(), 1, "the value waits for its own page");
-        assert!(once.take(ann, false, START).is_empty());
+        assert!(once.take(ann, Some("/tokens"), START).is_empty());
+        assert_eq!(once.take(ann, Some("/secrets"), START).len(), 1, "the value waits for its own page");
+        assert!(once.take(ann, Some("/secrets"), START).is_empty());
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Dashboard {
             "The invitation for {email}. Hand it over on a channel that you trust; it works once, until {}.",
             utc(invited.expires_at)
         );
-        self.tell_value(visitor, title, &link);
+        self.tell_value(visitor, OPERATORS, title, &link);
         self.done(visitor, OPERATORS, format!("An invitation for {email} is made."))
     }
 }
@@ -236,7 +236,12 @@ pub(super) async fn create_token(
         return Ok(asks);
     }
     let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.clone(), role).await?;
-    dashboard.tell_value(&visitor, "The new API token. Copy it now: it is not shown again.", &fresh.text);
+    dashboard.tell_value(
+        &visitor,
+        TOKENS,
+        "The new API token. Copy it now: it is not shown again.",
+        &fresh.text,
+    );
     Ok(dashboard.done(&visitor, TOKENS, format!("The token for {name} is made.")))
 }
 

@@ -139,19 +139,20 @@ pub(super) async fn reveal(
 ) -> Result<Response, Fault> {
     let direction = direction_of(&direction)?;
     dashboard.prove_password(&visitor, &form, "password").await?;
+    let page = path(direction);
     let (secret, token) = dashboard.management.rotation.reveal(visitor.actor(), direction).await?;
     let Some(token) = token else {
-        dashboard.tell_value(&visitor, "The outbound signing secret.", &secret);
-        return Ok(reply::see_other(&path(direction)));
+        dashboard.tell_value(&visitor, &page, "The outbound signing secret.", &secret);
+        return Ok(reply::see_other(&page));
     };
     let url = setup::inbound_url(&dashboard.base_url, &token);
     if let Some(page) = form.text("for").and_then(start::page) {
-        dashboard.tell_first_leads(&visitor, &url, &secret);
+        dashboard.tell_first_leads(&visitor, page, &url, &secret);
         return Ok(reply::see_other(page));
     }
-    dashboard.tell_value(&visitor, "The inbound URL.", &url);
-    dashboard.tell_value(&visitor, "The inbound signing secret.", &secret);
-    Ok(reply::see_other(&path(direction)))
+    dashboard.tell_value(&visitor, &page, "The inbound URL.", &url);
+    dashboard.tell_value(&visitor, &page, "The inbound signing secret.", &secret);
+    Ok(reply::see_other(&page))
 }
 
 /// Hours of a rotation: up to the thirty days that [`Rotation`](crate::rotation::Rotation) allows.
@@ -187,8 +188,9 @@ pub(super) async fn rotate(
         utc(fresh.old_expires_at)
     );
     dashboard.deliver.wake();
-    dashboard.tell_value(&visitor, text, &fresh.text);
-    Ok(dashboard.done(&visitor, &path(direction), "The new secret is made."))
+    let page = path(direction);
+    dashboard.tell_value(&visitor, &page, text, &fresh.text);
+    Ok(dashboard.done(&visitor, &page, "The new secret is made."))
 }
 
 pub(super) async fn drop_secret(
@@ -215,10 +217,7 @@ pub(super) async fn rotate_endpoint(
     }
     let (_, token) = dashboard.management.rotation.rotate_endpoint(visitor.actor()).await?;
     let url = setup::inbound_url(&dashboard.base_url, &token);
-    dashboard.tell_value(&visitor, "The new inbound URL.", &url);
-    Ok(dashboard.done(
-        &visitor,
-        &path(SecretDirection::Inbound),
-        "The new URL is in place; the old one is unknown.",
-    ))
+    let page = path(SecretDirection::Inbound);
+    dashboard.tell_value(&visitor, &page, "The new inbound URL.", &url);
+    Ok(dashboard.done(&visitor, &page, "The new URL is in place; the old one is unknown."))
 }

@@ -60,7 +60,7 @@ impl Dashboard {
                 nav.tabs aria-label="Settings" {
                     @for (to, path, name) in TABS { a href=(path) aria-current=[(to == tab).then_some("page")] { (name) } }
                 }
-                (self.told(visitor))
+                @for (_, path, _) in TABS.iter().filter(|(to, ..)| *to == tab) { (self.told(visitor, path)) }
                 (body)
             }
         };

@@ -21,7 +21,7 @@ impl Dashboard {
     /// What an empty list shows: the commands that fill it. They ask for URL and secret, which are shown to admins alone, after
     /// their password.
     pub(super) fn first_lead(&self, visitor: &Visitor, page: &str) -> Markup {
-        let told = self.told(visitor);
+        let told = self.told(visitor, page);
         if !told.0.is_empty() {
             return told;
         }
@@ -43,13 +43,14 @@ impl Dashboard {
     }
 
     /// Keeps the commands with everything filled in for the page that they are to be shown on.
-    pub(super) fn tell_first_leads(&self, visitor: &Visitor, url: &str, secret: &str) {
-        self.tell(visitor, Notice::Report(html! {
+    pub(super) fn tell_first_leads(&self, visitor: &Visitor, page: &str, url: &str, secret: &str) {
+        let report = html! {
             section.start.once { h2 { "Send a first lead" }
                 (self.commands(Some(url), Some(secret)))
                 p.hint { "URL and secret are in these lines in the clear. They are shown this once; a reload hides them." }
             }
-        }));
+        };
+        self.tell(visitor, Notice::Report { page: page.to_owned(), report });
     }
 
     fn commands(&self, url: Option<&str>, secret: Option<&str>) -> Markup {

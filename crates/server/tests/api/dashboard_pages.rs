@@ -88,7 +88,12 @@ async fn a_secret_is_shown_by_the_page_after_the_form_and_once() {
     assert!(!browser.get("/dashboard/settings/tokens").await.contains("aft_"));
 
     let password = [("password", rig.first.admin_password.as_str())];
-    let shown = browser.follow("/dashboard/settings/secrets/inbound/reveal", &password).await;
+    let answer = browser.post("/dashboard/settings/secrets/inbound/reveal", &password).await;
+    assert_eq!(answer.headers["location"], "/dashboard/settings/inbound");
+    for other in ["/dashboard/settings/tokens", "/dashboard/account"] {
+        assert!(!browser.get(other).await.contains(&rig.first.inbound_secret), "{other}, in another tab");
+    }
+    let shown = browser.get("/dashboard/settings/inbound").await;
     assert!(shown.contains(&rig.first.inbound_url) && shown.contains(&rig.first.inbound_secret));
     assert!(!browser.get("/dashboard/settings/inbound").await.contains(&rig.first.inbound_secret));
     rig.stop().await;
