@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
@@ -14,7 +14,7 @@ use super::access::{Views, is_alive};
 use super::agents::short;
 use super::elements::{time, token};
 use super::fault::Fault;
-use super::forms::{EarlyForm, Form, Pairs};
+use super::forms::{EarlyForm, Form, Pairs, Path};
 use super::login::{HOME, Opened, session_cookie};
 use super::once::Notice;
 use super::page::Place;

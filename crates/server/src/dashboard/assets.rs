@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use maud::{Markup, html};
 
 use super::fault::Fault;
+use super::forms::Path;
 use crate::directory::sha256;
 use crate::reply;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentflow_events::Moment;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ use super::Dashboard;
 use super::access::{Operates, Views, Visitor};
 use super::elements::{badge, delivery_state, millis, must_be_sure, risky, time, token, utc};
 use super::fault::Fault;
-use super::forms::Form;
+use super::forms::{Form, Path};
 use super::json::pretty;
 use super::outbound::{PATH, state_reason, url_of};
 use super::page::Place;

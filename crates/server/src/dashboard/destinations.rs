@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentflow_events::EventType;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -14,7 +14,7 @@ use super::delivery::attempt_of;
 use super::elements::{age, badge, bare_url, must_be_sure, risky, sure, time, token};
 use super::fault::Fault;
 use super::fields::{Draft, Field};
-use super::forms::{Form, Pairs};
+use super::forms::{Form, Pairs, Path};
 use super::once::Notice;
 use super::page::Place;
 use crate::destinations::DestinationError;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::access::{Administers, Views, Visitor, cookie_named};
 use super::elements::token;
 use super::fault::Fault;
-use super::forms::{EarlyForm, Form, Pairs};
+use super::forms::{EarlyForm, Form, Pairs, Path};
 use super::halfway::Waiting;
 use super::login::{HALFWAY_COOKIE, LOGIN, cleared, cookie_for, session_cookie};
 use super::once::shown_once;

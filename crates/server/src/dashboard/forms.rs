@@ -10,6 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::Dashboard;
@@ -82,6 +83,18 @@ impl FromRequestParts<Arc<Dashboard>> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Dashboard>) -> Result<Self, Self::Rejection> {
         Ok(Self(Pairs::parse(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+/// What a path names. One that is no text names no page.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Dashboard>> for Path<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Fault> {
+        let named = axum::extract::Path::<T>::from_request_parts(parts, dashboard).await;
+        named.map(|axum::extract::Path(named)| Self(named)).map_err(|_| Fault::NoPage)
     }
 }
 

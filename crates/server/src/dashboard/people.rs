@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentflow_events::OperatorId;
 use agentflow_lead::Email;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ use super::access::{Administers, Visitor};
 use super::elements::{badge, must_be_sure, risky, time, token, utc};
 use super::fault::Fault;
 use super::fields::{Draft, Field};
-use super::forms::{Form, Pairs};
+use super::forms::{Form, Pairs, Path};
 use super::settings::Tab;
 use crate::accounts::{AccountError, Credential, Invited};
 use crate::id::TokenId;

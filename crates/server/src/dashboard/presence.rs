@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agentflow_events::{LeadId, Moment, OperatorId, WorkspaceId};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ use super::Dashboard;
 use super::access::{Visitor, Watches};
 use super::elements::mark;
 use super::fault::Fault;
-use super::forms::{Pairs, Query};
+use super::forms::{Pairs, Path, Query};
 use super::review::{PATH, list_at, stay};
 use crate::record::{LeadState, Operator};
 use crate::reply;

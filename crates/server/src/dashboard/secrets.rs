@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::html;
 
@@ -12,7 +12,7 @@ use super::access::{Administers, Visitor};
 use super::elements::{badge, must_be_sure, risky, time, token, utc};
 use super::fault::Fault;
 use super::fields::{Draft, Field};
-use super::forms::Form;
+use super::forms::{Form, Path};
 use super::settings::Tab;
 use super::start;
 use crate::id::SecretId;

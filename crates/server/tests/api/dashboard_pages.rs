@@ -141,6 +141,7 @@ async fn where_there_is_no_page_the_navigation_stays() {
     check(Method::GET, "/dashboard/nonsense", 404, "No page has this address").await;
     check(Method::GET, "/dashboard/settings/inbound/nonsense", 404, "No page has this address").await;
     check(Method::GET, "/dashboard/leads/lead_0", 404, "There is no such lead").await;
+    check(Method::GET, "/dashboard/leads/%FF", 404, "No page has this address").await;
     let answer = check(Method::GET, "/dashboard/review/decide", 405, "for a form").await;
     assert_eq!(answer.headers["allow"], "POST");
     check(Method::PUT, "/dashboard/overview", 405, "for a form").await;
