@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use agentflow_events::{Id, IdKind};
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use http::header::ACCEPT;
@@ -30,7 +31,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use crate::clock::Clock;
 use crate::deliver::Deliver;
 use crate::directory::Directory;
-use crate::edge::BodyBudget;
+use crate::edge::{BodyBudget, finish_changes};
 use crate::management::Management;
 use crate::reason::Reason;
 use crate::record::AuditRow;
@@ -167,7 +168,7 @@ pub fn router(app: Arc<App>) -> Router {
         };
         router = router.route(path, methods.fallback(refuse));
     }
-    router.fallback(no_such_route).with_state(app)
+    router.fallback(no_such_route).layer(from_fn(finish_changes)).with_state(app)
 }
 
 async fn no_such_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {

@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use agentflow_events::OperatorId;
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::deliver::Deliver;
 use crate::directory::Directory;
-use crate::edge::BodyBudget;
+use crate::edge::{BodyBudget, finish_changes};
 use crate::management::Management;
 use crate::review::Review;
 use crate::store::Store;
@@ -225,6 +225,7 @@ pub fn router(dashboard: Arc<Dashboard>) -> Router {
         .method_not_allowed_fallback(fault::no_method)
         .layer(from_fn_with_state(Arc::clone(&dashboard), fault::frame))
         .layer(map_response(page::protect))
+        .layer(from_fn(finish_changes))
         .with_state(dashboard)
 }
 

@@ -39,6 +39,7 @@ use self::service::Requests;
 pub(crate) use self::slots::Sender;
 use self::slots::Slots;
 pub use self::tls::{TlsError, TlsSource};
+pub(crate) use self::unstoppable::finish_changes;
 use crate::config::Limits;
 use crate::telemetry::Metrics;
 

@@ -3,6 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Runs where it is awaited, and as a task of its own from when it is dropped on: a task for each, which few need, would cost
@@ -40,14 +44,28 @@ impl<T: Send + 'static> Drop for Unstoppable<T> {
     }
 }
 
+/// Around routes: what changes something is done to its end, told and published, also where the sender does not wait for it.
+pub(crate) async fn finish_changes(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    Unstoppable::new(next.run(request)).await
+}
+
 #[cfg(test)]
 mod tests {
     use std::panic::AssertUnwindSafe;
 
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::any;
     use futures_util::FutureExt;
-    use tokio::sync::oneshot;
+    use http::{Method, Request};
+    use tokio::sync::{Notify, oneshot};
+    use tower_service::Service;
 
-    use super::Unstoppable;
+    use super::{Unstoppable, finish_changes};
 
     #[tokio::test]
     async fn dropped_it_runs_to_its_end() {
@@ -61,6 +79,35 @@ mod tests {
         drop(work);
         go.send(()).expect("it still waits");
         assert_eq!(ended.await, Ok(7));
+    }
+
+    /// Whether a request that nobody waits for any more is worked on to its end.
+    async fn is_finished(method: Method) -> bool {
+        let go = std::sync::Arc::new(Notify::new());
+        let (ends, ended) = oneshot::channel();
+        let ends = std::sync::Arc::new(std::sync::Mutex::new(Some(ends)));
+        let gone = std::sync::Arc::clone(&go);
+        let work = move || async move {
+            let ends = ends.lock().expect("unpoisoned").take();
+            gone.notified().await;
+            let _ = ends.expect("asked once").send(());
+        };
+        let mut routes = Router::new().route("/", any(work)).layer(from_fn(finish_changes));
+        let request = Request::builder().method(method).uri("/").body(Body::empty()).expect("a request");
+        let mut answer = routes.call(request);
+        assert!((&mut answer).now_or_never().is_none());
+        drop((answer, routes));
+        go.notify_one();
+        ended.await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_change_is_finished_without_its_sender_and_a_look_is_not() {
+        for (method, finishes) in
+            [(Method::POST, true), (Method::PATCH, true), (Method::DELETE, true), (Method::GET, false)]
+        {
+            assert_eq!(is_finished(method.clone()).await, finishes, "{method}");
+        }
     }
 
     #[tokio::test]
