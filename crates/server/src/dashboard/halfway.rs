@@ -10,6 +10,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
 
 use crate::directory::credential_hash;
+use crate::edge::Sender;
 use crate::id::random;
 use crate::record::Operator;
 
@@ -25,6 +26,7 @@ pub(super) struct Waiting {
     pub(super) password_hash: String,
     /// Where the sign-in leads.
     pub(super) next: String,
+    sender: Sender,
     until: Moment,
 }
 
@@ -34,19 +36,31 @@ impl Halfway {
     /// All at the same time; more have the oldest forgotten.
     const WAITING_MAX: usize = 1_000;
     /// Those of one operator, likewise: nobody pushes out the others.
-    const OF_ONE_MAX: usize = 5;
+    const OF_ONE_MAX: usize = 100;
+    /// Those of one operator and sender, likewise: who knows the password alone does not push out its owner.
+    const OF_ONE_SENDER_MAX: usize = 5;
 
     /// Begins one; answers the token for the cookie.
-    pub(super) fn begin(&self, operator: &Operator, next: &str, now: Moment) -> Zeroizing<String> {
+    pub(super) fn begin(
+        &self,
+        operator: &Operator,
+        next: &str,
+        sender: Sender,
+        now: Moment,
+    ) -> Zeroizing<String> {
         let token = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
         let mut all = self.lock();
         all.retain(|_, waiting| waiting.is_within(now));
+        make_room(&mut all, Self::OF_ONE_SENDER_MAX, |waiting| {
+            waiting.operator_id == operator.id && waiting.sender == sender
+        });
         make_room(&mut all, Self::OF_ONE_MAX, |waiting| waiting.operator_id == operator.id);
         make_room(&mut all, Self::WAITING_MAX, |_| true);
         let waiting = Waiting {
             operator_id: operator.id,
             password_hash: operator.password_hash.clone(),
             next: next.to_owned(),
+            sender,
             until: now.plus(Self::KEPT),
         };
         all.insert(credential_hash(&token), waiting);
@@ -86,9 +100,12 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use agentflow_events::Moment;
 
     use super::Halfway;
+    use crate::edge::Sender;
     use crate::id::mint;
     use crate::record::{Operator, Role};
 
@@ -106,7 +123,8 @@ mod tests {
             has_second_factor: true,
         };
         let halfway = Halfway::default();
-        let token = halfway.begin(&operator, "/dashboard/leads", start);
+        let sender = |last: u16| Sender::from(IpAddr::from([192, 0, (last >> 8) as u8, last as u8]));
+        let token = halfway.begin(&operator, "/dashboard/leads", sender(1), start);
         let last = start.plus(Halfway::KEPT - std::time::Duration::from_millis(1));
         let waiting = halfway.find(&token, last).expect("it waits");
         assert_eq!((waiting.operator_id, waiting.next.as_str()), (operator.id, "/dashboard/leads"));
@@ -115,12 +133,17 @@ mod tests {
         assert!(halfway.find("another", start).is_none());
         let other = Operator { id: mint(start), ..operator.clone() };
         for _ in 0..9 {
-            let _ = halfway.begin(&other, "", last);
+            let _ = halfway.begin(&other, "", sender(1), last);
+            let _ = halfway.begin(&operator, "", sender(2), last);
         }
-        assert_eq!(halfway.lock().len(), 1 + Halfway::OF_ONE_MAX);
-        assert!(halfway.find(&token, last).is_some(), "nobody pushes out the others");
+        assert_eq!(halfway.lock().len(), 1 + 2 * Halfway::OF_ONE_SENDER_MAX);
+        assert!(halfway.find(&token, last).is_some(), "nobody pushes out the others, nor another sender's");
+        for number in 0..2 * Halfway::OF_ONE_MAX {
+            let _ = halfway.begin(&other, "", sender(number as u16), last);
+        }
+        assert_eq!(halfway.lock().len(), 1 + Halfway::OF_ONE_SENDER_MAX + Halfway::OF_ONE_MAX);
         for _ in 0..Halfway::WAITING_MAX {
-            let _ = halfway.begin(&Operator { id: mint(start), ..operator.clone() }, "", last);
+            let _ = halfway.begin(&Operator { id: mint(start), ..operator.clone() }, "", sender(1), last);
         }
         assert_eq!(halfway.lock().len(), Halfway::WAITING_MAX);
         assert!(halfway.find(&token, last).is_none());

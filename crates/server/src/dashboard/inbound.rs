@@ -73,6 +73,8 @@ pub(super) async fn list(
         .filter(|reason| is_logged(**reason))
         .map(|reason| (reason.code(), reason.code()))
         .collect();
+    let told = dashboard.told(&visitor, PATH);
+    let is_beginning = page.items.is_empty() && first.is_empty();
     let main = html! {
         main id="main" data-swap {
             header.top {
@@ -84,17 +86,16 @@ pub(super) async fn list(
                 (select("reason", "Reason", query.text("reason"), &reasons))
                 button { "Filter" }
             }
+            @if !is_beginning { (told) }
             div.scroll hidden[page.items.is_empty()] { table.cards {
                 thead { tr { th { "When" } th { "Status" } th { "Reason" } th { "From" } th { "Size" } th { "Lead" } } }
                 tbody id="rows" { @for row in &page.items { (row_of(row, now)) } }
             } }
-            @if page.items.is_empty() {
-                @if first.is_empty() {
-                    div.empty { h2 { "No request yet" } p { "Requests to the inbound URL are listed here, whatever became of them." } }
-                    (dashboard.first_lead(&visitor, PATH))
-                } @else {
-                    div.empty { h2 { (nothing(early, "No request is like this")) } p { a href=(PATH) { "Show all requests" } } }
-                }
+            @if is_beginning {
+                div.empty { h2 { "No request yet" } p { "Requests to the inbound URL are listed here, whatever became of them." } }
+                (dashboard.first_lead(&visitor, PATH, &told))
+            } @else if page.items.is_empty() {
+                div.empty { h2 { (nothing(early, "No request is like this")) } p { a href=(PATH) { "Show all requests" } } }
             }
             (pager(PATH, &first, next.as_deref(), query.has("cursor"), early))
         }

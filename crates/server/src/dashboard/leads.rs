@@ -56,6 +56,7 @@ pub(super) async fn list(
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
+    let told = dashboard.told(&visitor, PATH);
     let main = html! {
         main id="main" data-swap {
             header.top {
@@ -73,10 +74,12 @@ pub(super) async fn list(
             }
             @if page.items.is_empty() && first.is_empty() {
                 div.empty { h2 { "No leads" } p { "None has arrived yet." } }
-                (dashboard.first_lead(&visitor, PATH))
+                (dashboard.first_lead(&visitor, PATH, &told))
             } @else if page.items.is_empty() {
+                (told)
                 div.empty { h2 { (nothing(early, "No lead is like this")) } p { a href=(PATH) { "Show all leads" } } }
             } @else {
+                (told)
                 div.scroll { table.cards {
                     thead { tr { th { "Lead" } th { "Company" } th { "Score" } th { "State" } th { "Source" } th { "Received" } } }
                     tbody { @for lead in &page.items { tr {

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::forms::{EarlyForm, Form, Query};
 use super::{Dashboard, assets, factor, page};
 use crate::directory::credential_hash;
-use crate::edge::RemoteAddr;
+use crate::edge::{RemoteAddr, Sender};
 use crate::id::{SessionId, mint, random};
 use crate::reason::Reason;
 use crate::record::{AuditRow, Operator, Session};
@@ -143,7 +143,12 @@ impl Dashboard {
         headers: &HeaderMap,
     ) -> Result<Option<Response>, Fault> {
         if operator.has_second_factor {
-            return Ok(Some(factor::ask(&self.halfway.begin(operator, next, self.clock.now()))));
+            return Ok(Some(factor::ask(&self.halfway.begin(
+                operator,
+                next,
+                Sender::from(remote),
+                self.clock.now(),
+            ))));
         }
         let opened = self.open_session(operator, false, remote, headers).await?;
         Ok(opened.map(|opened| {

@@ -4,7 +4,7 @@
 //! memory: after a restart the change itself is on the page all the same.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agentflow_events::Moment;
@@ -39,44 +39,42 @@ impl Notice {
     }
 }
 
-struct Kept {
-    last: Moment,
-    notices: Vec<Notice>,
-}
-
-/// Notices that wait for their page, by session.
+/// Notices that wait for their page, by session, each with when it was put here.
 #[derive(Default)]
-pub(super) struct Once(Mutex<HashMap<SessionId, Kept>>);
+pub(super) struct Once(Mutex<HashMap<SessionId, Vec<(Moment, Notice)>>>);
 
 impl Once {
     /// A page that nobody opens within this time tells nothing.
     const KEPT: Duration = Duration::from_secs(600);
-    /// Notices of a session; the oldest go first.
+    /// Notices of a session; the oldest go first, lines before what is told on one page alone.
     const NOTICES_MAX: usize = 8;
 
     pub(super) fn put(&self, session: SessionId, notice: Notice, now: Moment) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, kept| now.since(kept.last) < Self::KEPT);
-        let kept = all.entry(session).or_insert_with(|| Kept { last: now, notices: Vec::new() });
-        kept.last = now;
-        if kept.notices.len() >= Self::NOTICES_MAX {
-            kept.notices.remove(0);
+        let mut all = self.lock_at(now);
+        let kept = all.entry(session).or_default();
+        if kept.len() >= Self::NOTICES_MAX {
+            let line = kept.iter().position(|(_, notice)| notice.page().is_none());
+            kept.remove(line.unwrap_or(0));
         }
-        kept.notices.push(notice);
+        kept.push((now, notice));
     }
 
     /// Takes the notices that wait for this page, or those for any, in their order.
     fn take(&self, session: SessionId, page: Option<&str>, now: Moment) -> Vec<Notice> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, kept| now.since(kept.last) < Self::KEPT);
+        let mut all = self.lock_at(now);
         let Some(kept) = all.get_mut(&session) else { return Vec::new() };
-        let notices = std::mem::take(&mut kept.notices);
-        let (taken, rest) = notices.into_iter().partition(|notice| notice.page() == page);
-        kept.notices = rest;
-        if kept.notices.is_empty() {
-            all.remove(&session);
-        }
-        taken
+        let taken = kept.extract_if(.., |(_, notice)| notice.page() == page);
+        taken.map(|(_, notice)| notice).collect()
+    }
+
+    /// Those that still wait. One of the future was put here before the clock was set back.
+    fn lock_at(&self, now: Moment) -> MutexGuard<'_, HashMap<SessionId, Vec<(Moment, Notice)>>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, kept| {
+            kept.retain(|(at, _)| *at <= now && now.since(*at) < Self::KEPT);
+            !kept.is_empty()
+        });
+        all
     }
 }
 
@@ -190,7 +188,27 @@ mod tests {
             once.put(session, Notice::Done(number.to_string()), START);
         }
         assert_eq!(lines(&once, session, START).len(), Once::NOTICES_MAX);
-        once.put(session, Notice::Done("late".to_owned()), START);
-        assert!(lines(&once, session, START.plus(Duration::from_secs(600))).is_empty());
+        let late = || Notice::Done("late".to_owned());
+        once.put(session, late(), START);
+        once.put(session, late(), START.plus(Duration::from_secs(1)));
+        let told = lines(&once, session, START.plus(Duration::from_secs(600)));
+        assert_eq!(told.len(), 1, "a later one keeps none before it");
+        once.put(session, late(), START);
+        assert!(
+            lines(&once, session, START.minus(Duration::from_secs(1))).is_empty(),
+            "the clock was set back"
+        );
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_push_out_no_value() {
+        let (once, session) = (Once::default(), mint(START));
+        let (page, title) = ("/secrets".to_owned(), "Secret".to_owned());
+        let value = Zeroizing::new("whsec_x".to_owned());
+        once.put(session, Notice::Value { page, title, value }, START);
+        for number in 0..20 {
+            once.put(session, Notice::Done(number.to_string()), START);
+        }
+        assert_eq!(once.take(session, Some("/secrets"), START).len(), 1);
     }
 }

@@ -65,6 +65,7 @@ pub(super) async fn page(
         None => page.items.first().cloned(),
     };
     let settings = dashboard.settings_of(&visitor)?;
+    let told = dashboard.told(&visitor, PATH);
     let detail = match chosen {
         Some(chosen) => {
             let next = next_after(&page.items, chosen.id);
@@ -73,6 +74,7 @@ pub(super) async fn page(
             let others = dashboard.look(&visitor, dossier.lead.id);
             html! {
                 @let open = dossier.lead.state == LeadState::InReview && !held;
+                (told)
                 (others_here(dossier.lead.id, &others, &watch(&query, next, open), None))
                 (dossier.markup(dashboard.clock.now(), &settings))
                 @if held {
@@ -82,7 +84,7 @@ pub(super) async fn page(
                 }
             }
         }
-        None => empty(&dashboard, &visitor, &query, early),
+        None => empty(&dashboard, &visitor, &query, early, &told),
     };
     let chosen = asked.or_else(|| page.items.first().map(|lead| lead.id));
     let main = html! {
@@ -179,16 +181,17 @@ fn decision_form(visitor: &Visitor, lead: &Lead, next: Option<LeadId>, query: &P
     }
 }
 
-fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs, early: bool) -> Markup {
+fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs, early: bool, told: &Markup) -> Markup {
     html! {
         @if query.text("q").is_some() {
+            (told)
             div.empty { h2 { (nothing(early, "No lead in review has this text")) } p { a href=(PATH) { "Show the whole queue" } } }
         } @else {
             div.empty {
                 h2 { "The queue is empty" }
                 p { "Leads whose score lies between the thresholds wait here for a decision." }
             }
-            (dashboard.first_lead(visitor, PATH))
+            (dashboard.first_lead(visitor, PATH, told))
         }
     }
 }

@@ -20,10 +20,10 @@ pub(super) fn page(path: &str) -> Option<&'static str> {
 impl Dashboard {
     /// What an empty list shows: the commands that fill it. They ask for URL and secret, which are shown to admins alone, after
     /// their password.
-    pub(super) fn first_lead(&self, visitor: &Visitor, page: &str) -> Markup {
-        let told = self.told(visitor, page);
+    /// `told`: what waited for the page, these commands with everything filled in, it may be.
+    pub(super) fn first_lead(&self, visitor: &Visitor, page: &str, told: &Markup) -> Markup {
         if !told.0.is_empty() {
-            return told;
+            return told.clone();
         }
         html! {
             section.start { h2 { "Send a first lead" }

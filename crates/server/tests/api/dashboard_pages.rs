@@ -377,3 +377,18 @@ async fn the_leads_of_an_email_are_those_of_it_and_of_no_other() {
     }
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_filled_in_also_where_a_lead_has_come_meanwhile() {
+    let rig = Rig::start().await;
+    let browser = Browser::open(&rig).await;
+    lead_in_review(&rig, "Ada").await;
+    let reveal = "/dashboard/settings/secrets/inbound/reveal";
+    for page in ["/dashboard/review", "/dashboard/leads", "/dashboard/inbound"] {
+        let fields = [("password", rig.first.admin_password.as_str()), ("for", page)];
+        let shown = browser.follow(reveal, &fields).await;
+        assert!(shown.contains(&rig.first.inbound_secret) && shown.contains("Send a first lead"), "{page}");
+        assert!(!browser.get(page).await.contains(&rig.first.inbound_secret), "once");
+    }
+    rig.stop().await;
+}
