@@ -56,7 +56,7 @@ const ACTIONS: [(&str, &str); 36] = [
     ("second_factor.on", "switched a second factor on"),
     ("second_factor.off", "switched a second factor off"),
     ("second_factor.recover", "signed in with a recovery code"),
-    ("second_factor.lock", "gave 100 wrong codes in a row: codes of the app count no more"),
+    ("second_factor.lock", "gave too many wrong codes in a row: codes of the app count no more"),
     ("second_factor.reset", "reset a second factor"),
 ];
 

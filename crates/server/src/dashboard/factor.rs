@@ -31,7 +31,7 @@ use crate::totp::TotpSecret;
 
 const ACCOUNT: &str = "/dashboard/account";
 const WRONG_CODE: &str = "This code is wrong, or was used before.";
-const LOCKED: &str = "There were 100 wrong codes in a row, from somebody who has the password: codes of the app count no more. Give a recovery code, or have an admin reset the second factor; then set another password.";
+const LOCKED: &str = "Too many wrong codes were given in a row, by somebody who has the password: codes of the app count no more. Give a recovery code, or have an admin reset the second factor; then set another password.";
 
 fn code_field(hint: &str) -> Markup {
     html! {

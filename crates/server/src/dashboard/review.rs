@@ -65,7 +65,6 @@ pub(super) async fn page(
         None => page.items.first().cloned(),
     };
     let settings = dashboard.settings_of(&visitor)?;
-    let told = dashboard.told(&visitor, PATH);
     let detail = match chosen {
         Some(chosen) => {
             let next = next_after(&page.items, chosen.id);
@@ -74,7 +73,7 @@ pub(super) async fn page(
             let others = dashboard.look(&visitor, dossier.lead.id);
             html! {
                 @let open = dossier.lead.state == LeadState::InReview && !held;
-                (told)
+                (dashboard.told(&visitor, PATH))
                 (others_here(dossier.lead.id, &others, &watch(&query, next, open), None))
                 (dossier.markup(dashboard.clock.now(), &settings))
                 @if held {
@@ -84,7 +83,7 @@ pub(super) async fn page(
                 }
             }
         }
-        None => empty(&dashboard, &visitor, &query, early, &told),
+        None => empty(&dashboard, &visitor, &query, early),
     };
     let chosen = asked.or_else(|| page.items.first().map(|lead| lead.id));
     let main = html! {
@@ -181,7 +180,8 @@ fn decision_form(visitor: &Visitor, lead: &Lead, next: Option<LeadId>, query: &P
     }
 }
 
-fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs, early: bool, told: &Markup) -> Markup {
+fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs, early: bool) -> Markup {
+    let told = dashboard.told(visitor, PATH);
     html! {
         @if query.text("q").is_some() {
             (told)
@@ -191,7 +191,7 @@ fn empty(dashboard: &Dashboard, visitor: &Visitor, query: &Pairs, early: bool, t
                 h2 { "The queue is empty" }
                 p { "Leads whose score lies between the thresholds wait here for a decision." }
             }
-            (dashboard.first_lead(visitor, PATH, told))
+            (dashboard.first_lead(visitor, PATH, &told))
         }
     }
 }
