@@ -1,21 +1,17 @@
 //! Accepting a request and deciding a lead, inside the writer's transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use agentflow_events::{LeadId, Moment};
+use agentflow_events::LeadId;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::gathered::{IsClaimed, body_entry};
 use super::job::Tx;
 use super::rows::{self, blob, to_json};
-use crate::directory::sha256;
 use crate::id::{DeliveryId, DestinationId, mint};
 use crate::record::{AuditRow, DueDelivery, EventRow, InboundStatus};
 use crate::store::{Accept, Accepted, Basis, Decide, Decided, LeadWrite, Seen, SeenQuery};
-
-/// A body is unique at its endpoint, so the endpoint is part of the digest.
-fn body_entry(endpoint: &[u8], digest: &[u8; 32]) -> [u8; 32] {
-    sha256(&[endpoint, digest.as_slice()].concat())
-}
 
 /// Looks for an earlier acceptance: body first, then key.
 pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen> {
@@ -53,10 +49,13 @@ pub(super) fn seen(sql: &Connection, query: &SeenQuery) -> rusqlite::Result<Seen
 }
 
 /// Commits an accepted request.
-pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accepted> {
+pub(super) fn accept(tx: &mut Tx<'_>, accept: &Arc<Accept>) -> rusqlite::Result<Accepted> {
     let (submission, lead) = (&accept.submission, &accept.write.lead);
     let email = lead.details.email.identity();
-    let newest = rows::newest_lead(tx.sql, blob(&lead.workspace_id), email)?;
+    if tx.effects.gathered.knows(lead.workspace_id, email) {
+        tx.write_gathered()?;
+    }
+    let newest = rows::newest_lead(tx.newest_lead()?, blob(&lead.workspace_id), email)?;
     let query = SeenQuery {
         workspace_id: lead.workspace_id,
         endpoint_id: submission.endpoint_id,
@@ -74,7 +73,7 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accep
             let mut log = accept.log.clone();
             log.status = InboundStatus::Duplicate;
             log.lead_id = Some(lead);
-            super::log::insert(tx.sql, &log)?;
+            tx.effects.gathered.log(log);
             return Ok(Accepted::Duplicate(lead));
         }
     }
@@ -93,12 +92,16 @@ pub(super) fn accept(tx: &mut Tx<'_>, accept: &Accept) -> rusqlite::Result<Accep
         return Ok(Accepted::Rebase(found));
     }
 
-    rows::put_lead(tx.sql, lead, !joins)?;
-    if !joins {
+    if joins {
+        rows::update_lead(tx.sql, lead)?;
+    } else {
         tx.effects.hours.arrived(lead.workspace_id, lead.received_at);
     }
-    remember(tx.sql, accept)?;
-    super::log::insert(tx.sql, &accept.log)?;
+    if newest.is_some() {
+        forget_body(tx.sql, accept)?;
+    }
+    tx.effects.gathered.request(accept, !joins);
+    remember_key(tx.sql, accept)?;
     let deliveries = announce(tx, &accept.write)?;
     Ok(Accepted::Stored(deliveries))
 }
@@ -108,39 +111,23 @@ fn lead_at(sql: &Connection, seq: i64) -> rusqlite::Result<crate::record::Lead> 
         .query_row([seq], rows::lead)
 }
 
-/// The submission, and what makes its repetition a duplicate.
-fn remember(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
-    let (submission, lead) = (&accept.submission, &accept.write.lead);
-    let at = submission.at.unix_millis();
-    let entry = body_entry(blob(&submission.endpoint_id), &accept.body_digest);
+/// Makes way for the request's body: where it is known all the same, it is past the window.
+fn forget_body(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
+    let lead = &accept.write.lead;
+    let entry = body_entry(blob(&accept.submission.endpoint_id), &accept.body_digest);
+    sql.prepare_cached("DELETE FROM known WHERE workspace = ? AND email_identity = ? AND entry = ?")?
+        .execute(params![blob(&lead.workspace_id), lead.details.email.identity(), entry])
+        .map(|_| ())
+}
+
+/// The request's key, if it has one. A row that is still here is past its time.
+fn remember_key(sql: &Connection, accept: &Accept) -> rusqlite::Result<()> {
+    let Some(name) = &accept.idempotency_key else { return Ok(()) };
+    let (lead, at) = (&accept.write.lead, accept.submission.at.unix_millis());
     sql.prepare_cached(
-        "INSERT INTO submissions (id, lead, endpoint, at, body, digest) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO idempotency_keys (workspace, key, digest, lead, at) VALUES (?, ?, ?, ?, ?)",
     )?
-    .execute(params![
-        blob(&submission.id),
-        blob(&lead.id),
-        blob(&submission.endpoint_id),
-        at,
-        submission.body.as_ref(),
-        entry
-    ])?;
-    // A row that is still here is past the window.
-    sql.prepare_cached(
-        "INSERT OR REPLACE INTO known (workspace, email_identity, entry, lead, at) VALUES (?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        blob(&lead.workspace_id),
-        lead.details.email.identity(),
-        entry,
-        blob(&lead.id),
-        at
-    ])?;
-    if let Some(name) = &accept.idempotency_key {
-        sql.prepare_cached(
-            "INSERT OR REPLACE INTO idempotency_keys (workspace, key, digest, lead, at) VALUES (?, ?, ?, ?, ?)",
-        )?
-        .execute(params![blob(&lead.workspace_id), name, accept.body_digest, blob(&lead.id), at])?;
-    }
+    .execute(params![blob(&lead.workspace_id), name, accept.body_digest, blob(&lead.id), at])?;
     Ok(())
 }
 
@@ -156,7 +143,7 @@ pub(super) fn decide(tx: &mut Tx<'_>, decide: &Decide) -> rusqlite::Result<Decid
     if decide.write.basis != Basis::Newest(lead.id, version) {
         return Ok(Decided::Changed);
     }
-    rows::put_lead(tx.sql, lead, false)?;
+    rows::update_lead(tx.sql, lead)?;
     audit(tx.sql, &decide.audit)?;
     super::withdraw::supersede(tx, lead)?;
     Ok(Decided::Stored(announce(tx, &decide.write)?))
@@ -182,19 +169,20 @@ pub(super) fn audit(sql: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
 /// Writes the event, and a delivery for each destination that wants it. Those due at once are claimed.
 fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDelivery>> {
     let Some(event) = &write.event else { return Ok(Vec::new()) };
-    tx.sql
-        .prepare_cached("INSERT INTO events (id, workspace, lead, type, at, body) VALUES (?, ?, ?, ?, ?, ?)")?
-        .execute(params![
-            blob(&event.id),
-            blob(&event.workspace_id),
-            blob(&event.lead_id),
-            event.event_type.as_str(),
-            event.at.unix_millis(),
-            event.body.as_ref()
-        ])?;
-    let event_seq = tx.sql.last_insert_rowid();
     tx.effects.hours.announced(event.workspace_id, event.at, event.event_type);
+    let deliveries = deliveries(tx, write, event)?;
+    let claimed =
+        deliveries.iter().filter(|(_, is_claimed)| *is_claimed).map(|(delivery, _)| delivery.clone());
+    let claimed = claimed.collect();
+    tx.effects.gathered.event(event, deliveries);
+    Ok(claimed)
+}
 
+fn deliveries(
+    tx: &mut Tx<'_>,
+    write: &LeadWrite,
+    event: &EventRow,
+) -> rusqlite::Result<Vec<(DueDelivery, IsClaimed)>> {
     if tx.cache.destinations.is_none() {
         tx.cache.destinations = Some(rows::destinations(tx.sql)?);
     }
@@ -214,8 +202,9 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
     let held_up = held_up(tx, write, event)?;
     let wait = first_wait_seconds(tx, event)?;
     let due_at = event.at.plus(std::time::Duration::from_secs(wait.into()));
-    let mut due = Vec::new();
+    let mut made = Vec::with_capacity(wanted.len());
     for (destination_id, sends) in wanted {
+        tx.effects.hours.made(event.workspace_id, event.at, destination_id);
         let delivery = DueDelivery {
             id: mint(event.at),
             workspace_id: event.workspace_id,
@@ -228,14 +217,9 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
             schedule_step: 0,
             due_at,
         };
-        insert_delivery(tx.sql, &delivery, event_seq, event.at)?;
-        tx.effects.hours.made(event.workspace_id, event.at, destination_id);
-        if wait == 0 && sends && !held_up.contains(&destination_id) {
-            tx.claim(delivery.id);
-            due.push(delivery);
-        }
+        made.push((delivery, wait == 0 && sends && !held_up.contains(&destination_id)));
     }
-    Ok(due)
+    Ok(made)
 }
 
 /// Destinations where an earlier event of the lead waits, neither claimed nor attempted: the new one must not overtake it.
@@ -253,27 +237,6 @@ fn held_up(tx: &mut Tx<'_>, write: &LeadWrite, event: &EventRow) -> rusqlite::Re
         .query_map([blob(&event.lead_id)], |row| Ok((rows::id(row, "id")?, rows::id(row, "destination")?)))?
         .collect::<Result<_, _>>()?;
     Ok(waiting.into_iter().filter(|(id, _)| !tx.is_claimed(id)).map(|(_, destination)| destination).collect())
-}
-
-fn insert_delivery(
-    sql: &Connection,
-    delivery: &DueDelivery,
-    event: i64,
-    now: Moment,
-) -> rusqlite::Result<()> {
-    sql.prepare_cached(
-        "INSERT INTO deliveries (id, workspace, event, destination, state, next_attempt_at, attempts, step, created_at)
-         VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?)",
-    )?
-    .execute(params![
-        blob(&delivery.id),
-        blob(&delivery.workspace_id),
-        event,
-        blob(&delivery.destination_id),
-        delivery.due_at.unix_millis(),
-        now.unix_millis()
-    ])?;
-    Ok(())
 }
 
 /// The wait before the first attempt, from the workspace's settings.

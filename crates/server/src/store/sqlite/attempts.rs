@@ -5,29 +5,50 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::insert::{Insert, Values};
 use super::job::Tx;
 use super::rows::{self, bad};
-use crate::record::{Attempt, Exchange, SentRequest, SignedRequest, Timings};
+use crate::record::{Attempt, Exchange, FinishedAttempt, SentRequest, SignedRequest, Timings};
 
 /// Target rows that the writer remembers; past it, it looks them up again.
 const REMEMBERED_MAX: usize = 4_096;
 
-/// Records an attempt at the delivery with this number. An attempt that is recorded again takes the place of the first.
-pub(super) fn put(tx: &mut Tx<'_>, delivery: i64, attempt: &Attempt) -> rusqlite::Result<()> {
-    let Exchange { request, remote, reused, timings, response_headers } = &attempt.exchange;
-    let target = request.as_ref().map(|request| target(tx, request)).transpose()?;
-    let signed = request.as_ref().and_then(|request| request.signed);
-    let remote = remote.map(|address| match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    });
-    tx.sql
-        .prepare_cached(
-            "INSERT OR REPLACE INTO attempts (delivery, number, at, status, duration_ms, error, response_head, target,
-                 signed_after, signed_mark, remote, reused, resolve_ms, connect_ms, tls_ms, first_byte_ms, response_headers)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
+pub(super) static ATTEMPTS: Insert = Insert::new(
+    "attempts",
+    "delivery, number, at, status, duration_ms, error, response_head, target, signed_after, signed_mark, remote, reused,
+     resolve_ms, connect_ms, tls_ms, first_byte_ms, response_headers",
+);
+
+/// An attempt at the delivery with this number, for [`ATTEMPTS`].
+#[derive(Clone)]
+pub(super) struct NewAttempt {
+    delivery: i64,
+    finished: Arc<FinishedAttempt>,
+    /// The number of what its request has in common with others.
+    target: Option<i64>,
+}
+
+impl NewAttempt {
+    pub(super) fn of(
+        tx: &mut Tx<'_>,
+        delivery: i64,
+        finished: &Arc<FinishedAttempt>,
+    ) -> rusqlite::Result<Self> {
+        let request = finished.attempt.exchange.request.as_ref();
+        let target = request.map(|request| target(tx, request)).transpose()?;
+        Ok(Self { delivery, finished: Arc::clone(finished), target })
+    }
+
+    pub(super) fn bind(&self, values: &mut Values<'_, '_>) -> rusqlite::Result<()> {
+        let Self { delivery, finished, target } = self;
+        let attempt = &finished.attempt;
+        let Exchange { request, remote, reused, timings, response_headers } = &attempt.exchange;
+        let signed = request.as_ref().and_then(|request| request.signed);
+        let remote = remote.map(|address| match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        });
+        values.bind(params![
             delivery,
             attempt.number,
             attempt.at.unix_millis(),
@@ -45,8 +66,15 @@ pub(super) fn put(tx: &mut Tx<'_>, delivery: i64, attempt: &Attempt) -> rusqlite
             timings.tls_ms,
             timings.first_byte_ms,
             response_headers,
-        ])?;
-    Ok(())
+        ])
+    }
+}
+
+/// Makes way for an attempt that may have been recorded before.
+pub(super) fn forget(sql: &Connection, delivery: i64, number: u32) -> rusqlite::Result<()> {
+    sql.prepare_cached("DELETE FROM attempts WHERE delivery = ? AND number = ?")?
+        .execute(params![delivery, number])
+        .map(|_| ())
 }
 
 /// The number of what a request has in common with others.

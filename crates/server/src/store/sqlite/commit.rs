@@ -177,11 +177,10 @@ impl Thread {
                 }
                 {
                     let mut claims = self.claims.lock();
-                    for (id, held) in effects.claimed {
-                        if held {
-                            claims.insert(id)
-                        } else {
-                            claims.remove(&id)
+                    for (id, place) in effects.claimed {
+                        match place {
+                            Some(place) => claims.insert(id, place),
+                            None => claims.remove(&id),
                         };
                     }
                 }
@@ -250,21 +249,21 @@ impl Thread {
             prepared.execute([]).map(|_| ()).map_err(|error| grave(&error))
         };
         run("BEGIN IMMEDIATE")?;
+        let mut tx = Tx::new(sql, &mut self.cache, &self.claims, effects);
         for job in jobs.iter_mut() {
             if savepoints {
                 run("SAVEPOINT operation")?;
             }
-            let before = savepoints.then(|| effects.clone());
-            let mut tx = Tx { sql, cache: &mut self.cache, claims: &self.claims, effects };
-            match (job.run)(&mut tx) {
+            let before = savepoints.then(|| tx.effects.clone());
+            match job.run_in(&mut tx, savepoints) {
                 Ok(()) => results.push(Ok(())),
                 Err(error) if is_grave(&error) => return Err(grave(&error)),
                 Err(_) if !savepoints => return Err(BatchError::Operation),
                 Err(error) => {
                     run("ROLLBACK TO operation")?;
-                    self.cache = Cache::default();
+                    *tx.cache = Cache::default();
                     if let Some(before) = before {
-                        *effects = before;
+                        *tx.effects = before;
                     }
                     results.push(Err(StoreError::Backend(error.to_string())));
                 }
@@ -273,13 +272,15 @@ impl Thread {
                 run("RELEASE operation")?;
             }
         }
-        for row in log_rows {
-            super::log::insert(sql, row).map_err(|error| grave(&error))?;
+        log_rows.iter().for_each(|row| tx.effects.gathered.log(row.clone()));
+        if let Err(error) = tx.write_gathered() {
+            // Which operation's row it was will be seen where each writes its own.
+            return Err(if savepoints || is_grave(&error) { grave(&error) } else { BatchError::Operation });
         }
         if prune {
             super::log::prune_rejected(sql).map_err(|error| grave(&error))?;
         }
-        effects.hours.write(sql).map_err(|error| grave(&error))?;
+        tx.effects.hours.write(sql).map_err(|error| grave(&error))?;
         run("COMMIT")
     }
 

@@ -261,7 +261,7 @@ async fn a_bad_write_in_a_batch_fails_alone() {
     let (gate, held) = hold(&store).await;
     let bad = store.writer.write(|tx| {
         tx.sql.execute("INSERT INTO upkeep (task, seq) VALUES ('half', 1)", [])?;
-        tx.claim(mint(now()));
+        tx.claim(mint(now()), super::job::Place { seq: 1, created_at: now() });
         tx.sql.execute("INSERT INTO no_such_table VALUES (1)", []).map(|_| ())
     });
     let writes = join_all((0..5).map(|_| store.audit(audit(workspace, "write", 1))));

@@ -1,10 +1,12 @@
 //! The end of an attempt, inside the writer's transaction: what becomes of the delivery, and what it tells of the destination.
 
+use std::sync::Arc;
+
 use agentflow_events::Moment;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::attempts;
-use super::job::Tx;
+use super::attempts::{self, NewAttempt};
+use super::job::{Place, Tx};
 use super::operational::tell;
 use super::queue::{all_destinations, put_destination};
 use super::rows::{self, blob, to_json};
@@ -14,12 +16,47 @@ use crate::record::{
 };
 
 /// Records an attempt. Answers what that told of the destination.
-pub(super) fn attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<Option<OperationRow>> {
-    let attempt = &finished.attempt;
-    let attempted = Attempted::find(tx.sql, finished.delivery_id)?;
+pub(super) fn attempt(
+    tx: &mut Tx<'_>,
+    finished: &Arc<FinishedAttempt>,
+) -> rusqlite::Result<Option<OperationRow>> {
+    let claimed = tx.claimed(&finished.delivery_id);
     tx.end_claim(finished.delivery_id);
+    let delivered = match (&finished.outcome, claimed) {
+        (AttemptOutcome::Delivered, Some(place)) if deliver(tx, finished, place)? => Some(place.seq),
+        _ => None,
+    };
+    let seq = match delivered {
+        Some(seq) => Some(seq),
+        None => change(tx, finished)?,
+    };
     // Deleted with its lead by the retention: nothing is left to record it for.
-    let Some(attempted) = attempted else { return Ok(None) };
+    let Some(seq) = seq else { return Ok(None) };
+    let attempt = NewAttempt::of(tx, seq, finished)?;
+    tx.effects.gathered.attempt(attempt);
+    mark_destination(tx, finished)
+}
+
+/// For [`deliver`].
+pub(super) const DELIVER: &str =
+    "UPDATE deliveries SET attempts = max(attempts, ?), next_attempt_at = NULL, state = 1, state_reason = NULL,
+         step = iif(step < 0, 0, step + 1) WHERE seq = ? AND id = ? AND state = 0";
+
+/// The end of nearly every delivery: pending and attempted with success, which needs no look at it before. False: it is no longer
+/// pending.
+fn deliver(tx: &mut Tx<'_>, finished: &FinishedAttempt, place: Place) -> rusqlite::Result<bool> {
+    let values = params![finished.attempt.number, place.seq, blob(&finished.delivery_id)];
+    let changed = tx.deliver()?.execute(values)?;
+    if changed > 0 {
+        let states = [DeliveryState::Pending, DeliveryState::Delivered];
+        tx.effects.hours.moved(finished.workspace_id, place.created_at, finished.destination_id, states);
+    }
+    Ok(changed > 0)
+}
+
+/// Makes of a delivery what follows from the attempt. Answers its number; none where it is gone.
+fn change(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::Result<Option<i64>> {
+    let Some(attempted) = Attempted::find(tx.sql, finished.delivery_id)? else { return Ok(None) };
     let (state, next_attempt_at) = attempted.after(&finished.outcome);
     // A reason is one of not being delivered.
     let is_reason_gone = state == DeliveryState::Delivered;
@@ -29,7 +66,7 @@ pub(super) fn attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::
                  state_reason = iif(?, NULL, state_reason), step = iif(step < 0, 0, step + 1) WHERE seq = ?",
         )?
         .execute(params![
-            attempt.number,
+            finished.attempt.number,
             next_attempt_at.map(Moment::unix_millis),
             rows::delivery_state_number(state),
             is_reason_gone,
@@ -37,8 +74,8 @@ pub(super) fn attempt(tx: &mut Tx<'_>, finished: &FinishedAttempt) -> rusqlite::
         ])?;
     let (workspace, destination) = (finished.workspace_id, finished.destination_id);
     tx.effects.hours.moved(workspace, attempted.created_at, destination, [attempted.state, state]);
-    attempts::put(tx, attempted.seq, attempt)?;
-    mark_destination(tx, finished)
+    attempts::forget(tx.sql, attempted.seq, finished.attempt.number)?;
+    Ok(Some(attempted.seq))
 }
 
 /// A delivery whose attempt has ended, as it has become meanwhile.

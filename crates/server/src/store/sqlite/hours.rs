@@ -3,7 +3,7 @@
 //! Whatever writes a lead, an event or a delivery counts it here, and the batch's transaction writes each sum once, before it
 //! commits. What the retention deletes stays counted.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use agentflow_events::{EventType, Moment, WorkspaceId};
 use rusqlite::types::Value;

@@ -1,23 +1,32 @@
 //! What the writer's thread is sent, and what an operation sees while it runs.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use agentflow_events::WorkspaceId;
-use rusqlite::Connection;
+use agentflow_events::{Moment, WorkspaceId};
+use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
+use super::gathered::Gathered;
 use super::hours::Hours;
+use super::{finish, rows};
 use crate::id::DeliveryId;
 use crate::record::Destination;
 use crate::store::StoreError;
 
+/// Where a delivery is, as its row will say as long as it is there.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) created_at: Moment,
+}
+
 /// Deliveries that this process holds.
 #[derive(Clone, Default)]
-pub(super) struct Claims(Arc<Mutex<HashSet<DeliveryId>>>);
+pub(super) struct Claims(Arc<Mutex<HashMap<DeliveryId, Place>>>);
 
 impl Claims {
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<DeliveryId, Place>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -28,29 +37,81 @@ pub(super) struct Tx<'a> {
     pub(super) cache: &'a mut Cache,
     pub(super) claims: &'a Claims,
     pub(super) effects: &'a mut Effects,
+    held: Held<'a>,
+}
+
+/// Statements that nearly every operation of a batch runs, held while it lasts: to find one among those that are kept costs as much
+/// as to run it.
+#[derive(Default)]
+struct Held<'a> {
+    newest_lead: Option<CachedStatement<'a>>,
+    deliver: Option<CachedStatement<'a>>,
 }
 
 /// What the operations of a batch add up to.
 #[derive(Clone, Default)]
 pub(super) struct Effects {
-    /// Claims made and ended; applied after the commit.
-    pub(super) claimed: HashMap<DeliveryId, bool>,
+    /// Claims made, and ended where there is no place; applied after the commit.
+    pub(super) claimed: HashMap<DeliveryId, Option<Place>>,
     /// Written before the commit.
     pub(super) hours: Hours,
+    /// Written before anything might look for it.
+    pub(super) gathered: Gathered,
 }
 
-impl Tx<'_> {
-    pub(super) fn is_claimed(&self, id: &DeliveryId) -> bool {
-        self.effects.claimed.get(id).copied().unwrap_or_else(|| self.claims.lock().contains(id))
+impl<'a> Tx<'a> {
+    pub(super) fn new(
+        sql: &'a Connection,
+        cache: &'a mut Cache,
+        claims: &'a Claims,
+        effects: &'a mut Effects,
+    ) -> Self {
+        Self { sql, cache, claims, effects, held: Held::default() }
     }
 
-    pub(super) fn claim(&mut self, id: DeliveryId) {
-        self.effects.claimed.insert(id, true);
+    /// [`rows::NEWEST_LEAD`].
+    pub(super) fn newest_lead(&mut self) -> rusqlite::Result<&mut CachedStatement<'a>> {
+        hold(self.sql, &mut self.held.newest_lead, rows::NEWEST_LEAD)
+    }
+
+    /// [`finish::DELIVER`].
+    pub(super) fn deliver(&mut self) -> rusqlite::Result<&mut CachedStatement<'a>> {
+        hold(self.sql, &mut self.held.deliver, finish::DELIVER)
+    }
+
+    pub(super) fn claimed(&self, id: &DeliveryId) -> Option<Place> {
+        self.effects.claimed.get(id).copied().unwrap_or_else(|| self.claims.lock().get(id).copied())
+    }
+
+    pub(super) fn is_claimed(&self, id: &DeliveryId) -> bool {
+        self.claimed(id).is_some()
+    }
+
+    pub(super) fn claim(&mut self, id: DeliveryId, place: Place) {
+        self.effects.claimed.insert(id, Some(place));
     }
 
     pub(super) fn end_claim(&mut self, id: DeliveryId) {
-        self.effects.claimed.insert(id, false);
+        self.effects.claimed.insert(id, None);
     }
+
+    /// Writes the rows that were gathered, so that SQL sees them.
+    pub(super) fn write_gathered(&mut self) -> rusqlite::Result<()> {
+        let Effects { claimed, gathered, .. } = &mut *self.effects;
+        gathered.write(self.sql, claimed)
+    }
+}
+
+fn hold<'s, 'a>(
+    sql: &'a Connection,
+    held: &'s mut Option<CachedStatement<'a>>,
+    text: &str,
+) -> rusqlite::Result<&'s mut CachedStatement<'a>> {
+    let statement = match held.take() {
+        Some(statement) => statement,
+        None => sql.prepare_cached(text)?,
+    };
+    Ok(held.insert(statement))
 }
 
 /// Rows that nearly every write needs. All their changes go through the writer; forgotten after a roll back.
@@ -68,10 +129,23 @@ type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A write that waits.
 pub(super) struct Job {
     pub(super) run: Run,
+    /// Whether it leaves rows to be written with those of others, and looks for what it reads among them; see
+    /// [`super::gathered`].
+    pub(super) gathers: bool,
     pub(super) answer: Answer,
 }
 
 impl Job {
+    /// Runs the operation. `alone`: what it gathers is written at once, so that its failure is its own.
+    pub(super) fn run_in(&mut self, tx: &mut Tx<'_>, alone: bool) -> rusqlite::Result<()> {
+        let writes = alone || !self.gathers;
+        if writes {
+            tx.write_gathered()?;
+        }
+        (self.run)(tx)?;
+        if writes { tx.write_gathered() } else { Ok(()) }
+    }
+
     /// Tells the caller, who finds that nothing else holds what it handed in.
     pub(super) fn answer(self, result: Result<(), StoreError>) {
         drop(self.run);

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::rows::{blob, status_number, to_json};
 use crate::record::InboundLogRow;
@@ -13,6 +13,9 @@ const BUFFER_MAX: usize = 4_096;
 const REJECTED_KEPT: i64 = 10_000;
 /// Refusals written between two looks at their number.
 pub(super) const PRUNE_EVERY: usize = 500;
+
+/// The columns of a row.
+pub(super) const COLUMNS: &str = "id, workspace, at, status, reason, remote, body_bytes, lead, finding";
 
 /// Rows that wait for a batch.
 #[derive(Default)]
@@ -31,13 +34,12 @@ impl LogBuffer {
     }
 }
 
-/// Writes one row.
-pub(super) fn insert(sql: &Connection, row: &InboundLogRow) -> rusqlite::Result<()> {
-    sql.prepare_cached(
-        "INSERT INTO inbound_log (id, workspace, at, status, reason, remote, body_bytes, lead, finding)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
+/// A row's values in the order of [`COLUMNS`].
+pub(super) fn with_values(
+    row: &InboundLogRow,
+    then: impl FnOnce(&[&dyn ToSql]) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    then(params![
         blob(&row.id),
         blob(&row.workspace_id),
         row.at.unix_millis(),
@@ -47,8 +49,7 @@ pub(super) fn insert(sql: &Connection, row: &InboundLogRow) -> rusqlite::Result<
         row.body_bytes,
         row.lead_id.as_ref().map(blob),
         row.finding.as_ref().map(to_json).transpose()?,
-    ])?;
-    Ok(())
+    ])
 }
 
 /// Deletes each workspace's oldest refusals beyond the number that is kept.

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::accept;
-use super::job::Tx;
+use super::job::{Place, Tx};
 use super::query::{Conditions, delivery_conditions};
 use super::rows::{self, blob, to_json};
 use crate::id::{DeliveryId, DestinationId};
@@ -20,8 +20,8 @@ const LOOKED_AT_MAX: usize = 8;
 
 /// Due deliveries of a destination. `earlier`: the last event of the same lead before it whose turn is not over. Its order of
 /// looking is fixed, lead first: by the destination it would walk the whole backlog for every row.
-const DUE: &str =
-    "SELECT deliveries.id AS id, deliveries.workspace AS workspace, deliveries.next_attempt_at AS due_at,
+const DUE: &str = "SELECT deliveries.seq AS seq, deliveries.id AS id, deliveries.workspace AS workspace,
+         deliveries.created_at AS created_at, deliveries.next_attempt_at AS due_at,
          deliveries.state_reason AS state_reason, deliveries.attempts AS attempts, deliveries.step AS step,
          events.id AS event_id, events.type AS type, events.lead AS lead, events.body AS body,
          (SELECT before.id FROM events AS sooner
@@ -133,7 +133,7 @@ fn claim(
         superseded.push(id);
         return Ok(());
     }
-    tx.claim(id);
+    tx.claim(id, Place { seq: row.get("seq")?, created_at: rows::moment(row, "created_at")? });
     due.push(DueDelivery {
         id,
         workspace_id: rows::id(row, "workspace")?,

@@ -4,7 +4,7 @@ use agentflow_events::{EventType, Id, IdKind, Moment};
 use agentflow_lead::{Email, Fields, Submission, SubmittedAt};
 use bytes::Bytes;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::scored;
 use crate::reason::Reason;
@@ -143,19 +143,28 @@ pub(super) fn lead(row: &Row<'_>) -> rusqlite::Result<Lead> {
     })
 }
 
-/// Inserts a lead, and that its email has it, or puts it in place of the one with its id.
-pub(super) fn put_lead(sql: &Connection, lead: &Lead, is_new: bool) -> rusqlite::Result<()> {
-    let statement = if is_new {
-        "INSERT INTO leads (version, state, email_identity, email, name, company, message, source, submitted_at, fields,
-             previous, scored, decision, received_at, scored_at, decided_at, workspace, id)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    } else {
+/// The columns of [`with_lead_values`].
+pub(super) const LEAD_VALUES: &str =
+    "version, state, email_identity, email, name, company, message, source, submitted_at, fields, previous, scored,
+     decision, received_at, scored_at, decided_at, workspace, id";
+
+/// Puts a lead in place of the one with its id.
+pub(super) fn update_lead(sql: &Connection, lead: &Lead) -> rusqlite::Result<()> {
+    let mut statement = sql.prepare_cached(
         "UPDATE leads SET version = ?, state = ?, email_identity = ?, email = ?, name = ?, company = ?, message = ?,
              source = ?, submitted_at = ?, fields = ?, previous = ?, scored = ?, decision = ?, received_at = ?,
-             scored_at = ?, decided_at = ? WHERE workspace = ? AND id = ?"
-    };
+             scored_at = ?, decided_at = ? WHERE workspace = ? AND id = ?",
+    )?;
+    with_lead_values(lead, |values| statement.execute(values).map(|_| ()))
+}
+
+/// A lead's values, in the order of [`LEAD_VALUES`].
+pub(super) fn with_lead_values(
+    lead: &Lead,
+    then: impl FnOnce(&[&dyn ToSql]) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     let details = &lead.details;
-    sql.prepare_cached(statement)?.execute(params![
+    then(params![
         lead.version,
         state_number(lead.state),
         details.email.identity(),
@@ -174,12 +183,7 @@ pub(super) fn put_lead(sql: &Connection, lead: &Lead, is_new: bool) -> rusqlite:
         lead.decision.as_ref().map(|decision| decision.decided_at.unix_millis()),
         blob(&lead.workspace_id),
         blob(&lead.id),
-    ])?;
-    if is_new {
-        sql.prepare_cached("INSERT INTO known (workspace, email_identity, entry) VALUES (?, ?, ?)")?
-            .execute(params![blob(&lead.workspace_id), details.email.identity(), sql.last_insert_rowid()])?;
-    }
-    Ok(())
+    ])
 }
 
 /// An event type from its name.
@@ -278,18 +282,19 @@ pub(super) struct Newest {
     pub(super) is_open: bool,
 }
 
+/// For [`newest_lead`].
+pub(super) const NEWEST_LEAD: &str = "SELECT seq, id, version, state IN (0, 1) FROM leads WHERE seq = (
+    SELECT entry FROM known WHERE workspace = ? AND email_identity = ? AND entry < x'' ORDER BY entry DESC LIMIT 1)";
+
 /// The newest lead with an email.
 pub(super) fn newest_lead(
-    sql: &Connection,
+    statement: &mut Statement<'_>,
     workspace: &[u8],
     identity: &str,
 ) -> rusqlite::Result<Option<Newest>> {
-    sql.prepare_cached(
-        "SELECT seq, id, version, state IN (0, 1) FROM leads WHERE seq = (
-             SELECT entry FROM known WHERE workspace = ? AND email_identity = ? AND entry < x'' ORDER BY entry DESC LIMIT 1)",
-    )?
-    .query_row(params![workspace, identity], |row| {
-        Ok(Newest { seq: row.get(0)?, id: row.get(1)?, version: row.get(2)?, is_open: row.get(3)? })
-    })
-    .optional()
+    statement
+        .query_row(params![workspace, identity], |row| {
+            Ok(Newest { seq: row.get(0)?, id: row.get(1)?, version: row.get(2)?, is_open: row.get(3)? })
+        })
+        .optional()
 }

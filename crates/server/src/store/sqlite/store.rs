@@ -52,7 +52,7 @@ impl IntakeStore for SqliteStore {
         };
         let request = Arc::new(request);
         let kept = Arc::clone(&request);
-        let answer = self.writer.write_claiming(move |tx| accept::accept(tx, &request), held).await;
+        let answer = self.writer.gather(move |tx| accept::accept(tx, &request), held).await;
         // A lead is many pieces of memory, each cheaper to give back where it was taken than on the writer's thread.
         drop(kept);
         answer
@@ -110,7 +110,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn finish_attempt(&self, finished: Arc<FinishedAttempt>) -> Result<bool, StoreError> {
-        let told = self.writer.write(move |tx| finish::attempt(tx, &finished)).await?;
+        let told = self.writer.gather(move |tx| finish::attempt(tx, &finished), |_| &[]).await?;
         if let Some(told) = &told {
             tracing::warn!(destination = %told.destination_id, kind = ?told.kind, "{}", told.message);
         }

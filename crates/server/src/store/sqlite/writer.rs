@@ -84,20 +84,39 @@ impl Writer {
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.write_claiming(operation, |_| &[]).await
+        self.submit(operation, |_| &[], false).await
     }
 
     /// As [`write`](Self::write), for an answer that hands over the claims on `held`.
     pub(super) async fn write_claiming<T: Send + 'static>(
         &self,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+        held: fn(&T) -> &[DueDelivery],
+    ) -> Result<T, StoreError> {
+        self.submit(operation, held, false).await
+    }
+
+    /// As [`write_claiming`](Self::write_claiming), for an operation that [gathers](Job::gathers).
+    pub(super) async fn gather<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+        held: fn(&T) -> &[DueDelivery],
+    ) -> Result<T, StoreError> {
+        self.submit(operation, held, true).await
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
         mut operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
         held: fn(&T) -> &[DueDelivery],
+        gathers: bool,
     ) -> Result<T, StoreError> {
         let (reply, replied) = oneshot::channel::<Result<Parcel<T>, StoreError>>();
         let claims = self.claims.clone();
         let output = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&output);
         let job = Job {
+            gathers,
             run: Box::new(move |tx| {
                 let value = operation(tx)?;
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
