@@ -52,7 +52,9 @@ fn refusal(path: &Path) -> String {
 }
 
 /// Keeps the writer busy until the sender is dropped, so that what comes meanwhile is one batch.
-async fn hold(store: &Arc<SqliteStore>) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+pub(super) async fn hold(
+    store: &Arc<SqliteStore>,
+) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
     let (gate, opened) = channel::<()>();
     let (begun, running) = tokio::sync::oneshot::channel();
     let store = Arc::clone(store);

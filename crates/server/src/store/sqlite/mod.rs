@@ -130,6 +130,8 @@ impl SqliteStore {
 }
 
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod faults;
