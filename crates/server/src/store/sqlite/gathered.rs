@@ -92,7 +92,10 @@ impl Gathered {
         sql: &Connection,
         claimed: &mut HashMap<DeliveryId, Option<Place>>,
     ) -> rusqlite::Result<()> {
-        let Self { requests, log, announced, attempts } = std::mem::take(self);
+        let Self { mut requests, log, mut announced, attempts } = std::mem::take(self);
+        // Ids rise with time, and an index of them that grows at its end touches fewer pages.
+        requests.sort_by_key(|request| *request.accept.write.lead.id.as_bytes());
+        announced.sort_by_key(|announced| *announced.event.id.as_bytes());
         write_requests(sql, &requests)?;
         INBOUND_LOG.run(sql, log.iter(), |values, row| {
             super::log::with_values(row, |columns| values.bind(columns))

@@ -123,16 +123,21 @@ pub(super) struct Cache {
     pub(super) attempt_targets: HashMap<(Arc<str>, Arc<str>), i64>,
 }
 
-type Run = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), rusqlite::Error> + Send>;
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// What is to be done in a transaction, and whom to tell.
+pub(super) trait Operation: Send {
+    /// May run again, after what it did was rolled back.
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()>;
+
+    /// Tells the caller, who finds that nothing else holds what it handed in.
+    fn answer(self: Box<Self>, result: Result<(), StoreError>);
+}
 
 /// A write that waits.
 pub(super) struct Job {
-    pub(super) run: Run,
+    pub(super) operation: Box<dyn Operation>,
     /// Whether it leaves rows to be written with those of others, and looks for what it reads among them; see
     /// [`super::gathered`].
     pub(super) gathers: bool,
-    pub(super) answer: Answer,
 }
 
 impl Job {
@@ -142,14 +147,12 @@ impl Job {
         if writes {
             tx.write_gathered()?;
         }
-        (self.run)(tx)?;
+        self.operation.run(tx)?;
         if writes { tx.write_gathered() } else { Ok(()) }
     }
 
-    /// Tells the caller, who finds that nothing else holds what it handed in.
     pub(super) fn answer(self, result: Result<(), StoreError>) {
-        drop(self.run);
-        (self.answer)(result);
+        self.operation.answer(result);
     }
 }
 

@@ -4,9 +4,9 @@
 //! run again with a savepoint for each, so that the bad one fails alone. Operations may therefore run twice, and what
 //! they do outside the database is an effect that runs after the commit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::checkpoint::Signals;
 use super::commit::{Alarm, Thread};
-use super::job::{Claims, Job, Message, Tx};
+use super::job::{Claims, Job, Message, Operation, Tx};
 use super::lock::Lock;
 use super::log::LogBuffer;
 use crate::record::DueDelivery;
@@ -40,6 +40,34 @@ impl<T> Drop for Parcel<T> {
                 claims.remove(&delivery.id);
             }
         }
+    }
+}
+
+/// An operation that answers a value.
+struct Write<F, T> {
+    operation: F,
+    /// What it answered when it ran last.
+    value: Option<T>,
+    held: fn(&T) -> &[DueDelivery],
+    claims: Claims,
+    reply: oneshot::Sender<Result<Parcel<T>, StoreError>>,
+}
+
+impl<F, T> Operation for Write<F, T>
+where
+    F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        self.value = Some((self.operation)(tx)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
+        let Self { operation, value, held, claims, reply } = *self;
+        drop(operation);
+        // A caller that has gone away does not want to know.
+        let _ = reply.send(result.map(|()| Parcel { value, held, claims }));
     }
 }
 
@@ -107,28 +135,13 @@ impl Writer {
 
     async fn submit<T: Send + 'static>(
         &self,
-        mut operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
         held: fn(&T) -> &[DueDelivery],
         gathers: bool,
     ) -> Result<T, StoreError> {
         let (reply, replied) = oneshot::channel::<Result<Parcel<T>, StoreError>>();
-        let claims = self.claims.clone();
-        let output = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&output);
-        let job = Job {
-            gathers,
-            run: Box::new(move |tx| {
-                let value = operation(tx)?;
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-                Ok(())
-            }),
-            answer: Box::new(move |result| {
-                let value = output.lock().unwrap_or_else(PoisonError::into_inner).take();
-                // A caller that has gone away does not want to know.
-                let _ = reply.send(result.map(|()| Parcel { value, held, claims }));
-            }),
-        };
-        match self.send(Message::Job(job)) {
+        let write = Write { operation, value: None, held, claims: self.claims.clone(), reply };
+        match self.send(Message::Job(Job { operation: Box::new(write), gathers })) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(StoreError::Overloaded),
             Err(TrySendError::Disconnected(_)) => return Err(self.stopped()),
