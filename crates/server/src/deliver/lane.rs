@@ -4,10 +4,11 @@
 //! work is in the store, what came due most recently, so that a backlog does not starve new events. All that waits of one
 //! lead for its first attempt stands in one queue, in order.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agentflow_events::{LeadId, Moment};
+use foldhash::{HashMap, HashSet};
 
 use super::limit::Limit;
 use super::pace::Pace;
@@ -106,8 +107,8 @@ impl Lane {
             latest: VecDeque::new(),
             latest_has_its_turn: false,
             turned_away: 0,
-            busy: HashMap::new(),
-            held: HashSet::new(),
+            busy: HashMap::default(),
+            held: HashSet::default(),
             crossed: Vec::new(),
             in_flight: 0,
             limit: Limit::new(limit_max),

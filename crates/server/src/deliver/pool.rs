@@ -1,11 +1,12 @@
 //! Open connections that wait for a next request, each kept under the very address that was checked when it was opened.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use rustls::pki_types::ServerName;
@@ -67,7 +68,7 @@ impl<C: Keep> Pool<C> {
     pub(super) const IDLE_FOR: Duration = Duration::from_secs(30);
 
     pub(super) fn new(per_peer_max: usize, idle_max: usize) -> Self {
-        let shelves = Shelves { peers: HashMap::new(), by_age: BTreeMap::new(), numbered: 0 };
+        let shelves = Shelves { peers: HashMap::default(), by_age: BTreeMap::new(), numbered: 0 };
         Self { shelves: Mutex::new(shelves), per_peer_max, idle_max }
     }
 

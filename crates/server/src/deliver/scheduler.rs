@@ -8,10 +8,11 @@
 //!   store, newer work goes there too, and old and new take turns.
 //! - The clock may jump: what waits for a moment is looked at again when it went back.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agentflow_events::{LeadId, Moment};
+use foldhash::HashMap;
 
 use super::lane::{Claim, Lane, LaneSettings};
 use super::turns::{Place, Turns};
@@ -94,7 +95,7 @@ impl Scheduler {
         };
         Self {
             concurrency,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             turns: Turns::new(concurrency.overall),
             hungry: VecDeque::new(),
             alarms: BTreeSet::new(),

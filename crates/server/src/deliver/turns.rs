@@ -5,10 +5,11 @@
 //! - The probes of all destinations that are down share one slow beat and half of the slots at most, so that failing, which
 //!   costs a handshake each time, takes nothing from those that are well.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use agentflow_events::Moment;
+use foldhash::HashMap;
 
 use super::lane::Lane;
 use crate::id::DestinationId;

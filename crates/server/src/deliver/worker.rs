@@ -1,11 +1,11 @@
 //! Carries out what the scheduler decides, with the real clock, store and client.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use agentflow_events::Moment;
 use agentflow_signature::Timestamp;
+use foldhash::HashMap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
