@@ -3,7 +3,8 @@
 //! SQL does not see them before that. An operation that [gathers](super::job::Job::gathers) asks here first whether what it is about
 //! to read may be among them; before and after any other operation everything is written.
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use agentflow_events::{LeadId, WorkspaceId};
@@ -51,22 +52,27 @@ pub(super) type IsClaimed = bool;
 #[derive(Clone, Default)]
 pub(super) struct Gathered {
     requests: Vec<Request>,
+    /// Digests of the requests' emails.
+    emails: HashSet<u64>,
     log: Vec<InboundLogRow>,
     announced: Vec<Announced>,
     attempts: Vec<NewAttempt>,
 }
 
 impl Gathered {
-    /// Whether a lead with this email, or a body that came with it, is among what was gathered.
+    /// Whether a lead with this email, or a body that came with it, is among what was gathered. Seldom says so though there is none.
     pub(super) fn knows(&self, workspace: WorkspaceId, email_identity: &str) -> bool {
-        self.requests.iter().any(|Request { accept, .. }| {
-            let lead = &accept.write.lead;
-            lead.workspace_id == workspace && lead.details.email.identity() == email_identity
-        })
+        self.emails.contains(&self.email_digest(workspace, email_identity))
+    }
+
+    fn email_digest(&self, workspace: WorkspaceId, email_identity: &str) -> u64 {
+        self.emails.hasher().hash_one((workspace, email_identity))
     }
 
     /// A request. `opens`: its lead is new; one that it joins is changed already.
     pub(super) fn request(&mut self, accept: &Arc<Accept>, opens: bool) {
+        let lead = &accept.write.lead;
+        self.emails.insert(self.email_digest(lead.workspace_id, lead.details.email.identity()));
         self.requests.push(Request { accept: Arc::clone(accept), opens });
         self.log.push(accept.log.clone());
     }
@@ -92,7 +98,7 @@ impl Gathered {
         sql: &Connection,
         claimed: &mut HashMap<DeliveryId, Option<Place>>,
     ) -> rusqlite::Result<()> {
-        let Self { mut requests, log, mut announced, attempts } = std::mem::take(self);
+        let Self { mut requests, emails: _, log, mut announced, attempts } = std::mem::take(self);
         // Ids rise with time, and an index of them that grows at its end touches fewer pages.
         requests.sort_by_key(|request| *request.accept.write.lead.id.as_bytes());
         announced.sort_by_key(|announced| *announced.event.id.as_bytes());
