@@ -8,14 +8,11 @@ use crate::object::Object;
 use crate::one_pass;
 use crate::text::clip;
 use crate::{
-    Decision, Dimensions, EventError, EventId, EventType, LeadId, LeadSnapshot, Moment, Qualification,
-    Timestamps, WorkspaceId,
+    Decision, Dimensions, EventError, EventId, EventRef, EventType, LeadId, LeadSnapshot, Moment,
+    Qualification, Timestamps, WorkspaceId,
 };
 
 pub(crate) const API_VERSION: &str = "1";
-
-/// Most events are shorter, so their bytes are written without being moved.
-const EXPECTED_BYTES: usize = 2_048;
 
 /// One event: what happened to one lead, with all that was known of it.
 ///
@@ -52,40 +49,13 @@ pub struct EventData {
     pub timestamps: Timestamps,
 }
 
-/// The envelope in the order of the contract.
-#[derive(Serialize)]
-struct Wire<'a> {
-    id: EventId,
-    #[serde(rename = "type")]
-    event_type: EventType,
-    api_version: &'static str,
-    timestamp: Moment,
-    workspace_id: WorkspaceId,
-    lead_id: LeadId,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    test: bool,
-    data: &'a EventData,
-}
-
 impl Event {
     /// The body: compact JSON in the order of the contract, absent values as `null`.
     ///
     /// To be called once, when the event is made; keep the bytes and send the same ones on every attempt and to
     /// every destination. A later version of this crate may write more fields.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let wire = Wire {
-            id: self.id,
-            event_type: self.event_type,
-            api_version: API_VERSION,
-            timestamp: self.timestamp,
-            workspace_id: self.workspace_id,
-            lead_id: self.lead_id,
-            test: self.test,
-            data: &self.data,
-        };
-        let mut body = Vec::with_capacity(EXPECTED_BYTES);
-        serde_json::to_writer(&mut body, &wire).expect("every key is a string and a Vec takes every byte");
-        body
+        EventRef::from(self).to_bytes()
     }
 
     /// Reads a body whose signature has been verified.

@@ -82,6 +82,17 @@ impl<K> Id<K> {
     pub fn unix_millis(&self) -> u64 {
         self.bytes[..6].iter().fold(0, |millis, &byte| millis << 8 | u64::from(byte))
     }
+
+    /// What stands after the prefix in its text.
+    pub(crate) fn hex_digits(&self) -> [u8; HEX_DIGITS] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [0; HEX_DIGITS];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        hex
+    }
 }
 
 /// Why a text is not an id of the wanted kind.
@@ -144,15 +155,9 @@ impl<K: IdKind> FromStr for Id<K> {
 
 impl<K: IdKind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = [0; HEX_DIGITS];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
         f.write_str(K::PREFIX)?;
         f.write_char('_')?;
-        f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
+        f.write_str(std::str::from_utf8(&self.hex_digits()).map_err(|_| fmt::Error)?)
     }
 }
 

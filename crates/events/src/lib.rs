@@ -7,7 +7,7 @@
 //!
 //! An [`Event`] says what happened ([`EventType`]) to which lead ([`LeadId`]), with the lead as it was then
 //! ([`LeadSnapshot`]), its score ([`Qualification`]) and the decision ([`Decision`]). [`Event::to_bytes`] writes the
-//! envelope of API version 1, and [`Event::parse`] reads it.
+//! envelope of API version 1, and [`Event::parse`] reads it. An [`EventRef`] is written without copying the lead first.
 //!
 //! # Example: read a body
 //!
@@ -93,6 +93,7 @@
 mod decision;
 mod error;
 mod event;
+mod event_ref;
 mod event_type;
 mod fields;
 mod id;
@@ -105,10 +106,12 @@ mod qualification;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod text;
+mod write;
 
 pub use decision::{DecidedBy, Decision, Outcome, Timestamps};
 pub use error::EventError;
 pub use event::{Event, EventData};
+pub use event_ref::{EventRef, LeadRef};
 pub use event_type::EventType;
 pub use fields::{Fields, FieldsError};
 pub use id::{

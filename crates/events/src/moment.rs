@@ -78,6 +78,26 @@ impl Moment {
     pub fn to_rfc3339(self) -> String {
         self.to_string()
     }
+
+    /// The bytes of [`to_rfc3339`](Self::to_rfc3339).
+    pub(crate) fn rfc3339(self) -> [u8; 24] {
+        let (year, month, day) = date_of(self.unix_millis.div_euclid(DAY_MILLIS));
+        let millis = self.unix_millis.rem_euclid(DAY_MILLIS);
+        let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (number, end, digits) in [
+            (year, 4, 4),
+            (month, 7, 2),
+            (day, 10, 2),
+            (hour, 13, 2),
+            (minute, 16, 2),
+            (second, 19, 2),
+            (millis % 1000, 23, 3),
+        ] {
+            put_digits(&mut text[end - digits..end], number);
+        }
+        text
+    }
 }
 
 fn whole_millis(duration: Duration) -> i64 {
@@ -98,22 +118,7 @@ impl From<SystemTime> for Moment {
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = date_of(self.unix_millis.div_euclid(DAY_MILLIS));
-        let millis = self.unix_millis.rem_euclid(DAY_MILLIS);
-        let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        for (number, end, digits) in [
-            (year, 4, 4),
-            (month, 7, 2),
-            (day, 10, 2),
-            (hour, 13, 2),
-            (minute, 16, 2),
-            (second, 19, 2),
-            (millis % 1000, 23, 3),
-        ] {
-            put_digits(&mut text[end - digits..end], number);
-        }
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(std::str::from_utf8(&self.rfc3339()).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -101,6 +101,12 @@ macro_rules! words {
             }
         }
 
+        impl $crate::write::Write for $name {
+            fn write(&self, json: &mut $crate::write::Writer) {
+                self.as_str().write(json);
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::text::deserialize(deserializer, $set)
