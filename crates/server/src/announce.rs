@@ -1,8 +1,9 @@
 //! Makes the event that tells others what became of a lead: its bytes are made here, once.
 
 use agentflow_events::{
-    Decision, Event, EventData, EventType, Fields, LeadSnapshot, Moment, Outcome, Qualification, Timestamps,
+    Decision, EventRef, EventType, Fields, LeadRef, Moment, Outcome, Qualification, Timestamps,
 };
+use agentflow_lead::SubmittedAt;
 use bytes::Bytes;
 
 use crate::id::mint;
@@ -18,31 +19,37 @@ pub fn event_type(outcome: Outcome) -> EventType {
 }
 
 /// The event for `decision` on `lead`, as the lead is known at `now`.
-pub fn event(lead: &Lead, qualification: &Qualification, decision: Decision, now: Moment) -> EventRow {
-    let event_type = event_type(decision.outcome);
-    let event = Event {
+pub fn event(lead: &Lead, qualification: &Qualification, decision: &Decision, now: Moment) -> EventRow {
+    let details = &lead.details;
+    row(&EventRef {
         id: mint(now),
-        event_type,
+        event_type: event_type(decision.outcome),
         timestamp: now,
         workspace_id: lead.workspace_id,
         lead_id: lead.id,
         test: false,
-        data: EventData {
-            lead: snapshot(lead),
-            qualification: qualification.clone(),
-            decision,
-            timestamps: Timestamps {
-                received_at: lead.received_at,
-                scored_at: lead.scored_at.unwrap_or(now),
-                decided_at: lead.decision.as_ref().map(|decision| decision.decided_at),
-            },
+        lead: LeadRef {
+            name: &details.name,
+            email: details.email.as_sent(),
+            company: details.company.as_deref(),
+            message: details.message.as_deref(),
+            source: details.source.as_deref(),
+            submitted_at: details.submitted_at.as_ref().map(SubmittedAt::as_sent),
+            fields: &fields(&details.fields),
+            previous_lead_id: lead.previous_lead_id,
         },
-    };
-    row(&event)
+        qualification,
+        decision,
+        timestamps: Timestamps {
+            received_at: lead.received_at,
+            scored_at: lead.scored_at.unwrap_or(now),
+            decided_at: lead.decision.as_ref().map(|decision| decision.decided_at),
+        },
+    })
 }
 
 /// An event as the store keeps it.
-pub fn row(event: &Event) -> EventRow {
+pub fn row(event: &EventRef<'_>) -> EventRow {
     EventRow {
         id: event.id,
         workspace_id: event.workspace_id,
@@ -50,20 +57,6 @@ pub fn row(event: &Event) -> EventRow {
         event_type: event.event_type,
         at: event.timestamp,
         body: Bytes::from(event.to_bytes()),
-    }
-}
-
-fn snapshot(lead: &Lead) -> LeadSnapshot {
-    let details = &lead.details;
-    LeadSnapshot {
-        name: details.name.clone(),
-        email: details.email.as_sent().to_owned(),
-        company: details.company.clone(),
-        message: details.message.clone(),
-        source: details.source.clone(),
-        submitted_at: details.submitted_at.as_ref().map(|at| at.as_sent().to_owned()),
-        fields: fields(&details.fields),
-        previous_lead_id: lead.previous_lead_id,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentflow_events::{
-    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventType, Fields, LeadSnapshot,
-    Moment, Outcome, Qualification, Score, Timestamps, WorkspaceId,
+    Action, Confidence, DecidedBy, Decision, Dimensions, Event, EventData, EventRef, EventType, Fields,
+    LeadSnapshot, Moment, Outcome, Qualification, Score, Timestamps, WorkspaceId,
 };
 use serde::Serialize;
 
@@ -167,7 +167,8 @@ impl Destinations {
     pub async fn test(&self, actor: Actor, id: DestinationId) -> Result<Tested, DestinationError> {
         let tested = self.one(actor.workspace_id, id).await?;
         let event_type = tested.event_types.first().copied().unwrap_or(EventType::LeadQualified);
-        let event = announce::row(&sample(event_type, actor.workspace_id, self.clock.now()));
+        let sample = sample(event_type, actor.workspace_id, self.clock.now());
+        let event = announce::row(&EventRef::from(&sample));
         let attempt = self.deliver.send_test(&tested, event.clone()).await;
         let enabled = if attempt.error.is_none() {
             self.enable_after_test(actor, &tested).await?

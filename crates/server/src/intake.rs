@@ -326,7 +326,7 @@ impl Intake {
             if !lead.state.is_open() {
                 lead.decision = Some(DecisionRecord { decision: decision.clone(), decided_at: now });
             }
-            event = Some(announce::event(&lead, &scored.qualification, decision, now));
+            event = Some(announce::event(&lead, &scored.qualification, &decision, now));
         }
         lead.scored = Some(scored);
         LeadWrite { basis, lead, event }

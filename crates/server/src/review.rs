@@ -127,7 +127,7 @@ impl Review {
         lead.state = qualify::state_after(outcome);
         lead.decision = Some(DecisionRecord { decision: decision.clone(), decided_at: now });
         let event =
-            lead.scored.as_ref().map(|scored| announce::event(&lead, &scored.qualification, decision, now));
+            lead.scored.as_ref().map(|scored| announce::event(&lead, &scored.qualification, &decision, now));
         let actor = Actor { workspace_id: judgement.workspace_id, operator_id: judgement.operator_id };
         let audit = AuditRow::new(actor, now, action, lead.id);
         Decide { write: LeadWrite { basis, lead, event }, audit }

@@ -212,7 +212,7 @@ impl Rig {
             scored_at: Some(now),
         };
         let decision = Decision { outcome, by: DecidedBy::Auto, operator_id: None, note: None };
-        let event = announce::event(&lead, &qualification, decision, now);
+        let event = announce::event(&lead, &qualification, &decision, now);
         (lead, event)
     }
 

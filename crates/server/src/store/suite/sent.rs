@@ -148,7 +148,7 @@ fn announce(
     if !lead.state.is_open() {
         lead.decision = Some(DecisionRecord { decision: decision.clone(), decided_at: at });
     }
-    announce::event(lead, qualification, decision, at)
+    announce::event(lead, qualification, &decision, at)
 }
 
 /// How every lead of the suite is scored.
