@@ -136,7 +136,7 @@ fn note_size(sheet: &mut Sheet, text: &str) {
 }
 
 fn note_job_title(sheet: &mut Sheet, found: Found) {
-    if sheet.count("job_title") > 0 {
+    if sheet.has(&sheet::JOB_TITLE_NOT_A_BUYER) || sheet.has(&sheet::JOB_TITLE_DECIDES) {
         return;
     }
     if found.has(Group::NotABuyer) {

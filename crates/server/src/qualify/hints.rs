@@ -2,11 +2,28 @@
 
 use super::amounts::{self, Currency};
 use super::lexicon::{Found, Group};
-use super::sheet::{self, Sheet};
+use super::sheet::{self, Kind, Sheet};
+
+/// What can be said of a budget; only the first counts.
+const BUDGETS: [&Kind; 5] = [
+    &sheet::BUDGET_LARGE,
+    &sheet::BUDGET_APPROVED,
+    &sheet::BUDGET_MODERATE,
+    &sheet::BUDGET_SMALL,
+    &sheet::BUDGET_NONE,
+];
+
+/// What can be said of the time frame; only the first counts.
+const TIMELINES: [(Group, &Kind); 4] = [
+    (Group::TimelineNone, &sheet::TIMELINE_NONE),
+    (Group::TimelineNow, &sheet::TIMELINE_NOW),
+    (Group::TimelineSoon, &sheet::TIMELINE_SOON),
+    (Group::TimelineLater, &sheet::TIMELINE_LATER),
+];
 
 /// Notes what a text says of a budget, unless that is known already.
 pub(super) fn note_budget(sheet: &mut Sheet, text: &str, found: Found, currency: Currency) {
-    if sheet.count("budget_") > 0 {
+    if sheet.count(&BUDGETS) > 0 {
         return;
     }
     let kind = match amounts::largest(text, currency) {
@@ -22,23 +39,17 @@ pub(super) fn note_budget(sheet: &mut Sheet, text: &str, found: Found, currency:
 
 /// Notes that there is no budget, unless a budget is known already.
 pub(super) fn note_no_budget(sheet: &mut Sheet) {
-    if sheet.count("budget_") == 0 {
+    if sheet.count(&BUDGETS) == 0 {
         sheet.note(&sheet::BUDGET_NONE);
     }
 }
 
 /// Notes what a text says of the time frame, unless that is known already.
 pub(super) fn note_timeline(sheet: &mut Sheet, found: Found) {
-    if sheet.count("timeline_") > 0 {
+    if TIMELINES.iter().any(|(_, kind)| sheet.has(kind)) {
         return;
     }
-    let kinds = [
-        (Group::TimelineNone, &sheet::TIMELINE_NONE),
-        (Group::TimelineNow, &sheet::TIMELINE_NOW),
-        (Group::TimelineSoon, &sheet::TIMELINE_SOON),
-        (Group::TimelineLater, &sheet::TIMELINE_LATER),
-    ];
-    if let Some((_, kind)) = kinds.into_iter().find(|(group, _)| found.has(*group)) {
+    if let Some((_, kind)) = TIMELINES.iter().find(|(group, _)| found.has(*group)) {
         sheet.note(kind);
     }
 }

@@ -28,13 +28,24 @@ pub(super) struct Kind {
     pub(super) points: i32,
     pub(super) side: Side,
     pub(super) detail: &'static str,
+    /// One bit, another for each kind.
+    bit: u64,
 }
 
 /// Declares the kinds and the list of all of them.
 macro_rules! kinds {
     ($($constant:ident: $name:literal, $points:literal, $side:ident, $detail:literal;)+) => {
-        $(pub(super) const $constant: Kind =
-            Kind { name: $name, points: $points, side: Side::$side, detail: $detail };)+
+        /// The kinds by their place, which is their bit's.
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "each is named as its constant")]
+        enum Place { $($constant,)+ }
+
+        $(pub(super) const $constant: Kind = Kind {
+            name: $name,
+            points: $points,
+            side: Side::$side,
+            detail: $detail,
+            bit: 1 << Place::$constant as u32,
+        };)+
 
         /// Every kind, in the order of the documentation.
         #[cfg(test)]
@@ -102,9 +113,23 @@ kinds! {
     TIMELINE_NONE: "timeline_none", -6, Timeline, "There is said to be no hurry.";
 }
 
+/// The signs of intent.
+pub(super) const INTENTS: [&Kind; 8] = [
+    &INTENT_EVALUATING,
+    &INTENT_DEMO,
+    &INTENT_PRICING,
+    &INTENT_PILOT,
+    &INTENT_REPLACING,
+    &INTENT_INTEGRATING,
+    &INTENT_MANUAL_WORK,
+    &INTENT_SCALE,
+];
+
 /// The signals noted so far, in order.
 pub(super) struct Sheet {
     signals: Vec<Signal>,
+    /// The bits of their kinds.
+    noted: u64,
     total: i32,
     sides: [i32; 5],
 }
@@ -112,7 +137,7 @@ pub(super) struct Sheet {
 impl Sheet {
     /// A sheet with the base on it.
     pub(super) fn new() -> Self {
-        let mut sheet = Self { signals: Vec::with_capacity(12), total: 0, sides: [0; 5] };
+        let mut sheet = Self { signals: Vec::with_capacity(12), noted: 0, total: 0, sides: [0; 5] };
         sheet.note(&BASE);
         sheet
     }
@@ -141,6 +166,7 @@ impl Sheet {
     }
 
     fn push(&mut self, kind: &Kind, points: i32, detail: Cow<'static, str>) {
+        self.noted |= kind.bit;
         self.total += points;
         self.sides[kind.side as usize] += points;
         self.signals.push(Signal { name: Cow::Borrowed(kind.name), points, detail });
@@ -148,7 +174,7 @@ impl Sheet {
 
     /// Whether a signal of this kind was noted.
     pub(super) fn has(&self, kind: &Kind) -> bool {
-        self.signals.iter().any(|signal| signal.name == kind.name)
+        self.noted & kind.bit != 0
     }
 
     /// Whether a signal of this side was noted that gave or took points.
@@ -156,9 +182,9 @@ impl Sheet {
         self.sides[side as usize] != 0
     }
 
-    /// How many of the signals have a name that begins like this.
-    pub(super) fn count(&self, prefix: &str) -> usize {
-        self.signals.iter().filter(|signal| signal.name.starts_with(prefix)).count()
+    /// How many of these kinds were noted.
+    pub(super) fn count(&self, kinds: &[&Kind]) -> usize {
+        kinds.iter().filter(|kind| self.has(kind)).count()
     }
 
     /// The sum of all points, within 0 to 100.

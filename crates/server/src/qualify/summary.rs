@@ -18,10 +18,21 @@ pub(super) fn summarise(sheet: &Sheet) -> String {
     } else {
         "without a company"
     };
-    format!("{address} {company}, {}. {}.", message(sheet), terms(sheet))
+    let [begins, length, ends] = message(sheet);
+    let budget = if sheet.has(&sheet::BUDGET_NONE) { "denied" } else { says(sheet, Side::Budget) };
+    let timeline = if sheet.has(&sheet::TIMELINE_LATER) {
+        "late"
+    } else if sheet.has(&sheet::TIMELINE_NONE) {
+        "denied"
+    } else {
+        says(sheet, Side::Timeline)
+    };
+    [address, " ", company, ", ", begins, length, ends, ". Budget ", budget, ", time frame ", timeline, "."]
+        .concat()
 }
 
-fn message(sheet: &Sheet) -> String {
+/// What is to be said of the message, in up to three pieces.
+fn message(sheet: &Sheet) -> [&'static str; 3] {
     let off_topic = [
         (&sheet::MESSAGE_ABSENT, "and no message"),
         (&sheet::MESSAGE_TRIVIAL, "and a message that says next to nothing"),
@@ -34,23 +45,17 @@ fn message(sheet: &Sheet) -> String {
         (&sheet::GIBBERISH, "and a message without words"),
     ];
     if let Some((_, text)) = off_topic.into_iter().find(|(kind, _)| sheet.has(kind)) {
-        return text.to_owned();
+        return [text, "", ""];
     }
     let length = if sheet.has(&sheet::MESSAGE_SHORT) { "short" } else { "substantial" };
-    match sheet.count("intent_") {
-        0 => format!("and a {length} message without clear signs of intent"),
-        1 => format!("and a {length} message with a sign of intent"),
-        _ => format!("and a {length} message with several signs of intent"),
-    }
+    let intent = match sheet.count(&sheet::INTENTS) {
+        0 => " message without clear signs of intent",
+        1 => " message with a sign of intent",
+        _ => " message with several signs of intent",
+    };
+    ["and a ", length, intent]
 }
 
-fn terms(sheet: &Sheet) -> String {
-    let says = |side: Side, none: &sheet::Kind| match (sheet.has(none), sheet.speaks_of(side)) {
-        (true, _) => "denied",
-        (false, true) => "indicated",
-        (false, false) => "not mentioned",
-    };
-    let timeline =
-        if sheet.has(&sheet::TIMELINE_LATER) { "late" } else { says(Side::Timeline, &sheet::TIMELINE_NONE) };
-    format!("Budget {}, time frame {timeline}", says(Side::Budget, &sheet::BUDGET_NONE))
+fn says(sheet: &Sheet, side: Side) -> &'static str {
+    if sheet.speaks_of(side) { "indicated" } else { "not mentioned" }
 }
