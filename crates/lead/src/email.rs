@@ -78,7 +78,8 @@ impl Email {
             return Err(EmailError::TooLong);
         }
         let (local, domain) = as_sent.rsplit_once('@').ok_or(EmailError::NoAt)?;
-        let mut identity = local_identity(local)?;
+        let mut identity = String::with_capacity(as_sent.len());
+        identity.push_str(&local_identity(local)?);
         identity.push('@');
         let domain_from = identity.len();
         identity.push_str(&domain_identity(domain)?);
@@ -113,17 +114,18 @@ impl fmt::Debug for Email {
     }
 }
 
-fn local_identity(local: &str) -> Result<String, EmailError> {
+fn local_identity(local: &str) -> Result<Cow<'_, str>, EmailError> {
     if local.len() > EMAIL_LOCAL_BYTES_MAX || !local.chars().all(is_local) || !is_dot_atom(local) {
         return Err(EmailError::Local);
     }
     if local.is_ascii() {
-        return Ok(local.to_ascii_lowercase());
+        let is_lower = !local.bytes().any(|byte| byte.is_ascii_uppercase());
+        return Ok(if is_lower { local.into() } else { local.to_ascii_lowercase().into() });
     }
     // Letter by letter: `str::to_lowercase` looks at a sigma's neighbours, and identity must not.
     let lower: String = local.chars().flat_map(char::to_lowercase).collect();
     let normal = ComposingNormalizerBorrowed::new_nfc().normalize(&lower).into_owned();
-    if normal.len() > EMAIL_LOCAL_BYTES_MAX { Err(EmailError::Local) } else { Ok(normal) }
+    if normal.len() > EMAIL_LOCAL_BYTES_MAX { Err(EmailError::Local) } else { Ok(normal.into()) }
 }
 
 /// What is no quote, and if it is not ASCII a letter, a digit, or a mark, with which many scripts write letters.
@@ -137,6 +139,11 @@ fn is_local(c: char) -> bool {
 
 /// The grammar is `email_address`'s, of the ASCII characters: its notion of the others leaves out marks.
 fn is_dot_atom(local: &str) -> bool {
+    // What nearly every name is, which needs no grammar.
+    let is_plain = |atom: &str| !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if local.split('.').all(is_plain) {
+        return true;
+    }
     if local.is_ascii() {
         return EmailAddress::is_valid_local_part(local);
     }
