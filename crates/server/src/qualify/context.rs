@@ -1,12 +1,14 @@
 //! All that is known of a lead beside its message: address, company, source, additional fields.
 
+use std::borrow::Cow;
+
 use agentflow_lead::{RawValue, Submission};
 
 use super::amounts::Currency;
 use super::domains::{self, DomainClass, Mailbox};
 use super::lexicon::{Found, Group, look_up};
 use super::sheet::{self, Sheet};
-use super::text::{beginning, fold, fold_into};
+use super::text::{beginning, fold, fold_in, fold_into, words};
 use super::{hints, keywords::Keywords};
 use crate::record::ScoringRules;
 
@@ -23,9 +25,16 @@ const SOURCES_MAX: usize = 200;
 /// Between texts that no phrase may span.
 const SEAM: &str = "\u{1}";
 
-/// Notes the signals of everything but the message.
-pub(super) fn note(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules, keywords: &mut Keywords<'_>) {
+/// Notes the signals of everything but the message. `buffer` is memory for folded texts.
+pub(super) fn note(
+    sheet: &mut Sheet,
+    lead: &Submission,
+    rules: &ScoringRules,
+    keywords: &mut Keywords<'_>,
+    buffer: &mut String,
+) {
     let class = note_address(sheet, lead, rules);
+    note_name(sheet, fold_in(buffer, &lead.name, LABEL_BYTES_MAX));
     let mut searched = String::with_capacity(256);
     if let Some(company) = &lead.company {
         sheet.note(&sheet::COMPANY_NAMED);
@@ -34,8 +43,10 @@ pub(super) fn note(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules, k
             sheet.note(&sheet::COMPANY_MATCHES_DOMAIN);
         }
     }
-    note_source(sheet, lead.source.as_deref(), rules);
-    note_fields(sheet, lead, &mut searched);
+    if let Some(source) = &lead.source {
+        note_source(sheet, fold_in(buffer, source, LABEL_BYTES_MAX), rules);
+    }
+    note_fields(sheet, lead, keywords, &mut searched);
     keywords.note_found(sheet, &searched);
     sheet.limit(&sheet::CONTEXT_LIMIT, 6, 75);
 }
@@ -52,19 +63,19 @@ fn note_address(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules) -> D
         Mailbox::Role => sheet.note(&sheet::ROLE_ADDRESS),
         Mailbox::NoReply => sheet.note(&sheet::NO_REPLY_ADDRESS),
     }
-    let name = fold(&lead.name, LABEL_BYTES_MAX);
-    if [" http ", " https ", " www "].iter().any(|link| name.contains(link)) {
-        sheet.note(&sheet::LINK_IN_NAME);
-    }
     class
 }
 
-fn note_source(sheet: &mut Sheet, source: Option<&str>, rules: &ScoringRules) {
-    let Some(source) = source else { return };
-    let source = fold(source, LABEL_BYTES_MAX);
+fn note_name(sheet: &mut Sheet, name: &str) {
+    if words(name).any(|(word, _)| matches!(word, b"http" | b"https" | b"www")) {
+        sheet.note(&sheet::LINK_IN_NAME);
+    }
+}
+
+fn note_source(sheet: &mut Sheet, source: &str, rules: &ScoringRules) {
     let is_source =
         |preferred: &String| !source.trim().is_empty() && fold(preferred, LABEL_BYTES_MAX) == source;
-    let found = look_up(&source);
+    let found = look_up(source);
     if rules.preferred_sources.iter().take(SOURCES_MAX).any(is_source) {
         sheet.note(&sheet::SOURCE_PREFERRED);
     } else if found.has(Group::SourceWeak) {
@@ -74,44 +85,74 @@ fn note_source(sheet: &mut Sheet, source: Option<&str>, rules: &ScoringRules) {
     }
 }
 
-/// Notes what the fields with known names say, and appends every field's text to `searched`.
-fn note_fields(sheet: &mut Sheet, lead: &Submission, searched: &mut String) {
+/// Notes what the fields with known names say, and appends the text of those in which somebody looks to `searched`.
+fn note_fields(sheet: &mut Sheet, lead: &Submission, keywords: &Keywords<'_>, searched: &mut String) {
     let mut bytes_left = FIELDS_BYTES_MAX;
     for (key, value) in lead.fields.iter().take(FIELDS_MAX) {
         let text = text_of(value, FIELD_BYTES_MAX.min(bytes_left));
         bytes_left -= text.len().min(bytes_left);
-        if text.is_empty() {
+        let topic = Topic::of(key);
+        if text.is_empty() || (topic.is_none() && !keywords.are_open()) {
             continue;
         }
         searched.push_str(SEAM);
         let start = searched.len();
         fold_into(searched, &text);
-        note_field(sheet, key, &text, &searched[start..]);
+        if let Some(topic) = topic {
+            note_field(sheet, topic, &text, &searched[start..]);
+        }
     }
 }
 
-fn note_field(sheet: &mut Sheet, key: &str, text: &str, folded: &str) {
+/// What a field speaks of.
+#[derive(Clone, Copy)]
+enum Topic {
+    Budget,
+    Timeline,
+    Size,
+    Phone,
+    JobTitle,
+}
+
+impl Topic {
+    /// By the field's name: the letters and digits of its beginning, whatever their case.
+    fn of(key: &str) -> Option<Self> {
+        const BYTES_MAX: usize = 64;
+        let mut name = [0; BYTES_MAX];
+        let mut length = 0;
+        for byte in beginning(key, BYTES_MAX).bytes().filter(u8::is_ascii_alphanumeric) {
+            name[length] = byte.to_ascii_lowercase();
+            length += 1;
+        }
+        match str::from_utf8(&name[..length]).expect("ASCII is UTF-8") {
+            name if name.contains("budget") => Some(Self::Budget),
+            name if ["timeline", "timeframe", "urgency"].iter().any(|part| name.contains(part)) => {
+                Some(Self::Timeline)
+            }
+            "employees" | "numberofemployees" | "employeecount" | "companysize" | "teamsize"
+            | "headcount" | "seats" | "users" => Some(Self::Size),
+            "phone" | "phonenumber" | "telephone" | "tel" | "mobile" => Some(Self::Phone),
+            "jobtitle" | "title" | "role" | "position" => Some(Self::JobTitle),
+            _ => None,
+        }
+    }
+}
+
+fn note_field(sheet: &mut Sheet, topic: Topic, text: &str, folded: &str) {
     if folded.trim().is_empty() {
         return;
     }
-    let key: String = beginning(key, 64).chars().filter(char::is_ascii_alphanumeric).collect();
-    match key.to_ascii_lowercase().as_str() {
-        key if key.contains("budget") => note_budget(sheet, text, folded),
-        key if ["timeline", "timeframe", "urgency"].iter().any(|name| key.contains(name)) => {
-            hints::note_timeline(sheet, look_up(folded));
-        }
-        "employees" | "numberofemployees" | "employeecount" | "companysize" | "teamsize" | "headcount"
-        | "seats" | "users" => {
-            note_size(sheet, text);
-        }
-        "phone" | "phonenumber" | "telephone" | "tel" | "mobile" => {
+    match topic {
+        Topic::Budget => note_budget(sheet, text, folded),
+        Topic::Timeline => hints::note_timeline(sheet, look_up(folded)),
+        Topic::Size => note_size(sheet, text),
+        Topic::Phone => {
             let digits = text.bytes().filter(u8::is_ascii_digit).count();
             if (6..=20).contains(&digits) {
                 note_once(sheet, &sheet::PHONE_GIVEN);
             }
         }
-        "jobtitle" | "title" | "role" | "position" => note_job_title(sheet, look_up(folded)),
-        _ => {}
+        Topic::JobTitle => note_job_title(sheet, look_up(folded)),
     }
 }
 
@@ -153,15 +194,18 @@ fn note_once(sheet: &mut Sheet, kind: &sheet::Kind) {
 }
 
 /// A JSON value as text: a string's content, nothing for null, anything else as it was sent.
-fn text_of(value: &RawValue, bytes_max: usize) -> String {
+fn text_of(value: &RawValue, bytes_max: usize) -> Cow<'_, str> {
     let json = value.get();
     if json == "null" {
-        return String::new();
+        return Cow::Borrowed("");
     }
-    let text = if json.starts_with('"') && json.len() <= 2 * FIELD_BYTES_MAX {
-        serde_json::from_str::<String>(json).ok()
-    } else {
-        None
+    let string = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    let Some(string) = string.filter(|_| json.len() <= 2 * FIELD_BYTES_MAX) else {
+        return Cow::Borrowed(beginning(json, bytes_max));
     };
-    beginning(text.as_deref().unwrap_or(json), bytes_max).to_owned()
+    if !string.contains('\\') {
+        return Cow::Borrowed(beginning(string, bytes_max));
+    }
+    let text: String = serde_json::from_str(json).unwrap_or_else(|_| json.to_owned());
+    Cow::Owned(beginning(&text, bytes_max).to_owned())
 }

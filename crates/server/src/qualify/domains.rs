@@ -115,15 +115,22 @@ pub(super) fn is_company_of(folded_company: &str, domain: &str) -> bool {
         "the",
         "group",
     ];
-    let name: String =
-        folded_company.split(' ').filter(|word| !word.is_empty() && !LEGAL_FORMS.contains(word)).collect();
+    let named = || folded_company.split(' ').filter(|word| !word.is_empty() && !LEGAL_FORMS.contains(word));
     let fits = |label: &str| {
-        let label: String = label.chars().filter(|character| *character != '-').collect();
-        let shorter = name.chars().count().min(label.len());
-        name == label || (shorter >= 4 && (name.starts_with(&label) || label.starts_with(&name)))
+        let mut name = named().flat_map(str::chars);
+        let mut label = label.chars().filter(|character| *character != '-');
+        let mut shared = 0;
+        loop {
+            match (name.next(), label.next()) {
+                (Some(letter), Some(other)) if letter == other => shared += 1,
+                (Some(_), Some(_)) => return false,
+                (None, None) => return true,
+                (Some(_), None) | (None, Some(_)) => return shared >= 4,
+            }
+        }
     };
     let labels = domain.rsplit_once('.').map_or("", |(labels, _)| labels);
-    !name.is_empty() && labels.split('.').any(fits)
+    named().next().is_some() && labels.split('.').any(fits)
 }
 
 #[cfg(test)]

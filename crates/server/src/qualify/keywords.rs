@@ -29,6 +29,11 @@ impl<'a> Keywords<'a> {
         Self { open, counted: 0 }
     }
 
+    /// Whether another one that is found would count.
+    pub(super) fn are_open(&self) -> bool {
+        self.counted < KEYWORDS_COUNTED_MAX && !self.open.is_empty()
+    }
+
     /// Notes each keyword that stands in a folded text, once for a lead.
     pub(super) fn note_found(&mut self, sheet: &mut Sheet, folded_text: &str) {
         let mut at = 0;

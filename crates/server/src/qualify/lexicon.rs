@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use super::text::words;
 
 /// Declares the groups of `lists/phrases.txt`, each with its heading there.
 macro_rules! groups {
@@ -63,33 +63,66 @@ impl Found {
     pub(super) fn spam_words(self) -> u32 {
         self.spam_words.count_ones()
     }
+
+    /// Adds every group of which a phrase begins where `text` does, at a word of a folded text.
+    pub(super) fn add(&mut self, text: &[u8]) {
+        for phrase in LEXICON.candidates(text) {
+            // The last byte first: it tells most of them apart, and is compared without a call.
+            let last = phrase.text.len() - 1;
+            if text.get(last) == Some(&phrase.text[last]) && text.starts_with(&phrase.text) {
+                self.groups |= 1 << phrase.group as u32;
+                self.spam_words |= phrase.spam_bit;
+            }
+        }
+    }
 }
 
 /// Every group that has a phrase in `folded`, a text as [`fold`](super::text::fold) makes it.
 pub(super) fn look_up(folded: &str) -> Found {
     let mut found = Found::default();
-    for hit in LEXICON.phrases.find_overlapping_iter(folded) {
-        let place = hit.pattern().as_usize();
-        let group = LEXICON.groups[place];
-        found.groups |= 1 << group as u32;
-        if group == Group::SpamWord {
-            found.spam_words |= 1 << (place - LEXICON.first_spam_word);
-        }
-    }
+    words(folded).for_each(|(_, text)| found.add(text));
     found
 }
 
+/// The phrases, found by their first letters: a word of a text comes upon one or two that it may begin.
 struct Lexicon {
-    phrases: AhoCorasick,
-    /// The group of each phrase.
-    groups: Vec<Group>,
-    first_spam_word: usize,
+    /// In the order of their slots.
+    phrases: Vec<Phrase>,
+    /// Where in `phrases` each slot begins, and at last where the last one ends.
+    slots: Vec<u16>,
+}
+
+struct Phrase {
+    /// What a text has to begin with; a space is at the end, but where the phrase may go on.
+    text: Box<[u8]>,
+    group: Group,
+    /// Of a spam word a bit of its own, or else none.
+    spam_bit: u64,
+}
+
+impl Lexicon {
+    /// Several for each phrase.
+    const SLOTS: u32 = 4_096;
+
+    /// Those phrases that `text` may begin with.
+    fn candidates(&self, text: &[u8]) -> &[Phrase] {
+        let Some(slot) = slot(text) else { return &[] };
+        &self.phrases[usize::from(self.slots[slot])..usize::from(self.slots[slot + 1])]
+    }
+}
+
+/// The slot of all that begins with the same three bytes, which every phrase has.
+fn slot(text: &[u8]) -> Option<usize> {
+    let [first, second, third] = *text.first_chunk()?;
+    // Multiplied by the golden ratio of 2^32, all three have a part in the highest bits.
+    let hash = u32::from_le_bytes([first, second, third, 0]).wrapping_mul(0x9E37_79B9);
+    Some((hash / (u32::MAX / Lexicon::SLOTS + 1)) as usize)
 }
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut groups = Vec::new();
-    let mut patterns = Vec::new();
+    let mut phrases = Vec::new();
     let mut group = None;
+    let mut next_spam_bit = 1;
     for line in include_str!("lists/phrases.txt").lines() {
         match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             Some(heading) => {
@@ -97,19 +130,21 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
             }
             None if line.is_empty() || line.starts_with('#') => {}
             None => {
-                groups.push(group.expect("the committed list begins with a group"));
-                patterns.push(match line.strip_suffix('*') {
-                    Some(beginning) => format!(" {beginning}"),
-                    None => format!(" {line} "),
-                });
+                let group = group.expect("the committed list begins with a group");
+                let mut spam_bit = 0;
+                if group == Group::SpamWord {
+                    (spam_bit, next_spam_bit) = (next_spam_bit, next_spam_bit << 1);
+                }
+                let text = line.strip_suffix('*').map_or_else(|| format!("{line} "), str::to_owned);
+                phrases.push(Phrase { text: text.into_bytes().into(), group, spam_bit });
             }
         }
     }
-    let first_spam_word = groups.iter().position(|group| *group == Group::SpamWord).unwrap_or(0);
-    // The kind that looks at one table entry a byte; it is the largest, which a list of this length can bear.
-    let phrases = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(patterns);
-    let phrases = phrases.expect("the committed list makes a small automaton");
-    Lexicon { phrases, groups, first_spam_word }
+    let slot_of = |phrase: &Phrase| slot(&phrase.text).expect("every phrase has three bytes");
+    phrases.sort_by_key(slot_of);
+    let begins = |slot: u32| phrases.partition_point(|phrase| slot_of(phrase) < slot as usize) as u16;
+    let slots = (0..=Lexicon::SLOTS).map(begins).collect();
+    Lexicon { phrases, slots }
 });
 
 #[cfg(test)]
@@ -126,11 +161,10 @@ mod tests {
             let phrase = line.strip_suffix('*').unwrap_or(line);
             assert_eq!(fold(phrase, 100).trim(), phrase);
         }
-        let spam_words = LEXICON.groups.iter().filter(|group| **group == Group::SpamWord).count();
-        assert!((1..=64).contains(&spam_words), "each spam word has a bit");
-        assert!(
-            LEXICON.groups[LEXICON.first_spam_word..][..spam_words].iter().all(|g| *g == Group::SpamWord)
-        );
+        for phrase in &LEXICON.phrases {
+            let is_spam_word = phrase.group == Group::SpamWord;
+            assert_eq!(phrase.spam_bit != 0, is_spam_word, "each spam word has a bit");
+        }
     }
 
     #[test]

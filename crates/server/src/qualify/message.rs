@@ -3,9 +3,9 @@
 use super::amounts::Currency;
 use super::hints;
 use super::keywords::Keywords;
-use super::lexicon::{Found, Group, look_up};
+use super::lexicon::{Found, Group};
 use super::sheet::{self, Kind, Sheet};
-use super::text::{beginning, fold, is_unspaced};
+use super::text::{beginning, count_bytes, fold_in, is_unspaced, words};
 
 /// Bytes read of a message.
 const MESSAGE_BYTES_MAX: usize = 16_384;
@@ -25,47 +25,49 @@ const INTENTS: [(Group, &Kind); 7] = [
 ];
 
 /// Notes the signals of the message, and of its absence. A message that is about something else counts for nothing but
-/// that.
-pub(super) fn note(sheet: &mut Sheet, message: Option<&str>, keywords: &mut Keywords<'_>) {
+/// that. `buffer` is memory for the folded text.
+pub(super) fn note(
+    sheet: &mut Sheet,
+    message: Option<&str>,
+    keywords: &mut Keywords<'_>,
+    buffer: &mut String,
+) {
     let Some(message) = message else { return sheet.note(&sheet::MESSAGE_ABSENT) };
     let message = beginning(message, MESSAGE_BYTES_MAX);
-    let folded = fold(message, MESSAGE_BYTES_MAX);
-    let found = look_up(&folded);
+    let folded = fold_in(buffer, message, MESSAGE_BYTES_MAX);
+    let seen = Seen::in_words_of(folded);
+    let found = seen.phrases;
+    let intents = INTENTS.iter().filter(|(group, _)| found.has(*group)).count();
     let before = sheet.total();
-    if let Some(kind) = off_topic(message, &folded, found) {
+    if let Some(kind) = off_topic(message, folded, &seen, intents) {
         return sheet.note(kind);
     }
-    let length = length(&folded, intents(found));
+    let length = length(folded, &seen, intents);
     sheet.note(length);
     for (_, kind) in INTENTS.iter().filter(|(group, _)| found.has(*group)) {
         sheet.note(kind);
     }
-    if found.has(Group::Scale) || names_a_number_of_people(&folded) {
+    if found.has(Group::Scale) || seen.a_number_of_people {
         sheet.note(&sheet::INTENT_SCALE);
     }
     if is_shouted(message) {
         sheet.note(&sheet::SHOUTING);
     }
-    let currency = if folded.contains(" budget ") { Currency::Suffix } else { Currency::Needed };
+    let currency = if seen.the_word_budget { Currency::Suffix } else { Currency::Needed };
     hints::note_budget(sheet, message, found, currency);
     hints::note_timeline(sheet, found);
-    keywords.note_found(sheet, &folded);
+    keywords.note_found(sheet, folded);
     if *length != sheet::MESSAGE_TRIVIAL {
         sheet.limit(&sheet::MESSAGE_FLOOR, before + FLOOR, i32::MAX);
     }
 }
 
-/// How many of the intent groups were found.
-fn intents(found: Found) -> usize {
-    INTENTS.iter().filter(|(group, _)| found.has(*group)).count()
-}
-
 /// The first reason why a message is about something else. Signs of intent speak against it: who evaluates tools for
 /// the forty open positions of a company does not look for a job.
-fn off_topic(message: &str, folded: &str, found: Found) -> Option<&'static Kind> {
-    let intents = intents(found);
+fn off_topic(message: &str, folded: &str, seen: &Seen, intents: usize) -> Option<&'static Kind> {
+    let found = seen.phrases;
     let spam = found.spam_words() as usize + if found.has(Group::Spam) { 2 } else { 0 };
-    let links = count(message, "://").max(count(folded, " www "));
+    let links = count(message, "://").max(if seen.the_word_www { count(folded, " www ") } else { 0 });
     if spam >= 2 && spam > intents {
         Some(&sheet::SPAM)
     } else if links >= 3 + intents {
@@ -94,17 +96,10 @@ fn count(text: &str, part: &str) -> usize {
 
 /// By words: fewer than four, or fewer than three different ones, is trivial unless it shows intent; from eight on it
 /// is substantial. Where words are not spaced, two characters count as a word.
-fn length(folded: &str, intents: usize) -> &'static Kind {
+fn length(folded: &str, seen: &Seen, intents: usize) -> &'static Kind {
     let unspaced = if folded.is_ascii() { 0 } else { folded.chars().filter(|c| is_unspaced(*c)).count() };
-    let (mut spaced, mut first, mut second, mut has_third) = (0, None, None, false);
-    for word in words(folded) {
-        spaced += 1;
-        if *first.get_or_insert(word) != word && *second.get_or_insert(word) != word {
-            has_third = true;
-        }
-    }
-    let words_or_pairs = if unspaced > 0 { spaced.max(unspaced / 2) } else { spaced };
-    let is_varied = unspaced >= 8 || has_third;
+    let words_or_pairs = if unspaced > 0 { seen.words.max(unspaced / 2) } else { seen.words };
+    let is_varied = unspaced >= 8 || seen.three_different;
     match words_or_pairs {
         8.. if is_varied => &sheet::MESSAGE_SUBSTANTIAL,
         4.. if is_varied => &sheet::MESSAGE_SHORT,
@@ -113,13 +108,42 @@ fn length(folded: &str, intents: usize) -> &'static Kind {
     }
 }
 
-/// As bytes: words are short, and a search for characters would take longer to begin than to find the next space.
-fn words(folded: &str) -> impl Iterator<Item = &[u8]> {
-    folded.as_bytes().split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+/// What is seen in one pass over the words of a message.
+#[derive(Default)]
+struct Seen {
+    phrases: Found,
+    /// How many.
+    words: usize,
+    three_different: bool,
+    the_word_budget: bool,
+    the_word_www: bool,
+    /// `40 users`, `12 people` and the like.
+    a_number_of_people: bool,
 }
 
-/// `40 users`, `12 people` and the like.
-fn names_a_number_of_people(folded: &str) -> bool {
+impl Seen {
+    fn in_words_of(folded: &str) -> Self {
+        let mut seen = Self::default();
+        let (mut first, mut second, mut after_number) = (None, None, false);
+        for (word, text) in words(folded) {
+            seen.phrases.add(text);
+            seen.words += 1;
+            if !seen.three_different && *first.get_or_insert(word) != word {
+                seen.three_different = *second.get_or_insert(word) != word;
+            }
+            match word {
+                b"budget" => seen.the_word_budget = true,
+                b"www" => seen.the_word_www = true,
+                _ => {}
+            }
+            seen.a_number_of_people |= after_number && is_of_people(word);
+            after_number = word[0].is_ascii_digit();
+        }
+        seen
+    }
+}
+
+fn is_of_people(word: &[u8]) -> bool {
     const UNITS: [&[u8]; 14] = [
         b"users",
         b"seats",
@@ -136,19 +160,13 @@ fn names_a_number_of_people(folded: &str) -> bool {
         b"members",
         b"salespeople",
     ];
-    let mut after_number = false;
-    words(folded).any(|word| {
-        let is_unit = after_number && UNITS.contains(&word);
-        after_number = word[0].is_ascii_digit();
-        is_unit
-    })
+    UNITS.contains(&word)
 }
 
 /// Twenty letters or more that have a case, four in five of them capitals.
 fn is_shouted(message: &str) -> bool {
     let (upper, lower) = if message.is_ascii() {
-        let count = |is_such: fn(&u8) -> bool| message.bytes().filter(is_such).count();
-        (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase))
+        (count_bytes(message, u8::is_ascii_uppercase), count_bytes(message, u8::is_ascii_lowercase))
     } else {
         let count = |is_such: fn(char) -> bool| message.chars().filter(|c| is_such(*c)).count();
         (count(char::is_uppercase), count(char::is_lowercase))
@@ -160,7 +178,7 @@ fn is_shouted(message: &str) -> bool {
 /// other alphabets.
 fn is_gibberish(folded: &str) -> bool {
     let (mut all, mut strange) = (0_usize, 0_usize);
-    for word in words(folded).filter(|word| word.len() >= 4) {
+    for (word, _) in words(folded).filter(|(word, _)| word.len() >= 4) {
         all += 1;
         strange += usize::from(is_unpronounceable(word));
     }

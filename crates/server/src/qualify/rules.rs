@@ -77,6 +77,9 @@ use crate::record::{Scored, ScoringRules};
 /// Name and version of this scorer; any change of a score is a new version.
 pub const SCORED_BY: &str = "rules/1";
 
+/// Most folded texts are shorter, so the memory for them does not grow.
+const FOLDED_BYTES: usize = 1_024;
+
 /// The scorer by rules.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules;
@@ -85,8 +88,9 @@ impl Scorer for Rules {
     fn score(&self, lead: &Submission, rules: &ScoringRules) -> Scored {
         let mut sheet = Sheet::new();
         let mut keywords = Keywords::new(&rules.ideal_customer_keywords);
-        context::note(&mut sheet, lead, rules, &mut keywords);
-        message::note(&mut sheet, lead.message.as_deref(), &mut keywords);
+        let mut buffer = String::with_capacity(FOLDED_BYTES);
+        context::note(&mut sheet, lead, rules, &mut keywords, &mut buffer);
+        message::note(&mut sheet, lead.message.as_deref(), &mut keywords, &mut buffer);
         let score = sheet.score();
         let qualification = Qualification {
             score,

@@ -210,3 +210,14 @@ impl Sheet {
         self.signals
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOGUE, INTENTS};
+
+    #[test]
+    fn the_signs_of_intent_are_the_kinds_that_are_named_so() {
+        let named: Vec<_> = CATALOGUE.iter().filter(|kind| kind.name.starts_with("intent_")).collect();
+        assert_eq!(named, INTENTS);
+    }
+}

@@ -3,15 +3,21 @@
 /// Folds the first `bytes_max` bytes of `text`: letters in lower case, everything but letters, digits and combining
 /// marks one space, and a space at either end, so that ` word ` finds a whole word.
 pub(super) fn fold(text: &str, bytes_max: usize) -> String {
-    let text = beginning(text, bytes_max);
     let mut folded = String::new();
-    fold_into(&mut folded, text);
+    fold_into(&mut folded, beginning(text, bytes_max));
     folded
 }
 
+/// [`fold`] in memory that serves for several texts, one after the other.
+pub(super) fn fold_in<'a>(buffer: &'a mut String, text: &str, bytes_max: usize) -> &'a str {
+    buffer.clear();
+    fold_into(buffer, beginning(text, bytes_max));
+    buffer
+}
+
 /// ASCII letters in lower case, digits as they are, a space for everything else.
-const FOLDED: [u8; 128] = {
-    let mut folded = [b' '; 128];
+const FOLDED: [u8; 256] = {
+    let mut folded = [b' '; 256];
     let mut byte = 0;
     while byte < 128 {
         if (byte as u8).is_ascii_alphanumeric() {
@@ -53,17 +59,37 @@ pub(super) fn fold_into(folded: &mut String, text: &str) {
 
 /// Appends a text of ASCII: each byte is written, and written over where it is a space after another.
 fn fold_plain_into(folded: &mut String, plain: &[u8]) {
-    let mut bytes = vec![b' '; plain.len()];
-    let mut end = 0;
-    let mut after_space = folded.ends_with(' ');
-    for byte in plain {
-        let letter = FOLDED[usize::from(*byte)];
-        let is_space = letter == b' ';
-        bytes[end] = letter;
-        end += usize::from(!(is_space && after_space));
-        after_space = is_space;
+    let mut before = folded.as_bytes().last().copied().unwrap_or(b' ');
+    for piece in plain.chunks(128) {
+        let mut bytes = [0; 128];
+        let mut end = 0;
+        for byte in piece {
+            let letter = FOLDED[usize::from(*byte)];
+            bytes[end] = letter;
+            end += usize::from((letter != b' ') | (before != b' '));
+            before = letter;
+        }
+        folded.push_str(str::from_utf8(&bytes[..end]).expect("ASCII is UTF-8"));
     }
-    folded.push_str(str::from_utf8(&bytes[..end]).expect("ASCII is UTF-8"));
+}
+
+/// The words of a folded text, each with the text from there on.
+pub(super) fn words(folded: &str) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = folded.as_bytes();
+    std::iter::from_fn(move || {
+        let text = rest.strip_prefix(b" ")?;
+        // By hand: words are short, and a search takes longer to begin than to find the next space.
+        let end = text.iter().position(|byte| *byte == b' ')?;
+        rest = &text[end..];
+        Some((&text[..end], text))
+    })
+}
+
+/// How many bytes are such.
+pub(super) fn count_bytes(text: &str, is_such: impl Fn(&u8) -> bool) -> usize {
+    // In sums that fit a byte, of which the compiler adds up sixteen at once.
+    let sum = |piece: &[u8]| piece.iter().map(|byte| u8::from(is_such(byte))).sum::<u8>();
+    text.as_bytes().chunks(255).map(|piece| usize::from(sum(piece))).sum()
 }
 
 /// The first `bytes_max` bytes or a few less, never half a character.
