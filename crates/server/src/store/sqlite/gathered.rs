@@ -3,11 +3,11 @@
 //! SQL does not see them before that. An operation that [gathers](super::job::Job::gathers) asks here first whether what it is about
 //! to read may be among them; before and after any other operation everything is written.
 
-use foldhash::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use agentflow_events::{LeadId, WorkspaceId};
+use foldhash::{HashMap, HashSet};
 use rusqlite::{Connection, params};
 
 use super::attempts::{ATTEMPTS, NewAttempt};

@@ -3,9 +3,8 @@
 //! Whatever writes a lead, an event or a delivery counts it here, and the batch's transaction writes each sum once, before it
 //! commits. What the retention deletes stays counted.
 
-use foldhash::HashMap;
-
 use agentflow_events::{EventType, Moment, WorkspaceId};
+use foldhash::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 

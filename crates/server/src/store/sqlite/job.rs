@@ -1,9 +1,9 @@
 //! What the writer's thread is sent, and what an operation sees while it runs.
 
-use foldhash::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agentflow_events::{Moment, WorkspaceId};
+use foldhash::HashMap;
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
