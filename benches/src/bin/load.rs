@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use agentflow_benches::stack::{
-    Bare, Client, Fault, Latencies, Process, ProcessUse, Receiver, Site, Until, intake, leads, new_lead,
-    serve_bare,
+    Bare, BareRows, Client, Fault, Latencies, Process, ProcessUse, Receiver, Site, Until, bare_rows, intake,
+    leads, new_lead, serve_bare,
 };
 use clap::Parser;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -31,6 +31,7 @@ struct Arguments {
 
 const CONCURRENCY: [u64; 4] = [1, 16, 64, 256];
 const TRANSPORT_CONNECTIONS: u64 = 64;
+const BARE_LEADS: u64 = 60_000;
 const DRAIN_CONCURRENCY: u64 = 64;
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 const PACED_PER_SECOND: u64 = 50;
@@ -54,7 +55,9 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
     let duration = Duration::from_secs(arguments.seconds);
     let site = Site::found(arguments.server.as_deref())?;
     let ceiling = commits(&site.database().with_file_name("ceiling.db"), duration)?;
+    let rows = bare_rows(&site.database().with_file_name("rows.db"), BARE_LEADS, DRAIN_CONCURRENCY).await?;
     let transport = transport(&site, duration).await?;
+    let floor = Floor { transport, rows };
     let receiver = Receiver::start(&site.credentials().outbound_secret).await?;
     site.configure(receiver.authority_pem(), "")?;
     let client = site.client()?;
@@ -85,11 +88,15 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
         ceiling.percentile_ms(99)
     );
     println!("the transport alone, {TRANSPORT_CONNECTIONS} connections: {transport:.1} us of CPU a request");
+    println!(
+        "three rows and two indexes alone, {DRAIN_CONCURRENCY} waiting: {:.0}/s at {:.1} us of CPU",
+        rows.per_second, rows.cpu_micros
+    );
     println!("memory after that: {:.1} MiB", mib(ProcessUse::of(pid)?.resident_kib));
 
     let server = starts(&site, &client, server).await?;
     client.add_destination(receiver.url()).await?;
-    drain(&client, &receiver, server.pid(), arguments.drain).await?;
+    drain(&client, &receiver, server.pid(), arguments.drain, floor).await?;
     paced(&client, &receiver, duration).await?;
     let used = ProcessUse::of(server.pid())?;
     println!(
@@ -155,8 +162,28 @@ async fn starts(site: &Site, client: &Client, mut server: Process) -> Result<Pro
     Ok(server)
 }
 
+/// What nobody can do without on this machine at this hour: a request in, a request out, and a lead's rows.
+#[derive(Clone, Copy)]
+struct Floor {
+    /// CPU of a request with nothing behind it, in microseconds.
+    transport: f64,
+    rows: BareRows,
+}
+
+impl Floor {
+    fn micros(self) -> f64 {
+        2.0 * self.transport + self.rows.cpu_micros
+    }
+}
+
 /// In and out: from the first lead to the last event.
-async fn drain(client: &Client, receiver: &Receiver, pid: u32, leads: u64) -> Result<(), Fault> {
+async fn drain(
+    client: &Client,
+    receiver: &Receiver,
+    pid: u32,
+    leads: u64,
+    floor: Floor,
+) -> Result<(), Fault> {
     let expected = receiver.count() + leads as usize;
     let before = ProcessUse::of(pid)?;
     let begun = Instant::now();
@@ -169,12 +196,13 @@ async fn drain(client: &Client, receiver: &Receiver, pid: u32, leads: u64) -> Re
         sleep(Duration::from_millis(2)).await;
     }
     let all_out = begun.elapsed();
-    let after = ProcessUse::of(pid)?;
+    let cpu = micros_each(before, ProcessUse::of(pid)?, leads as usize);
     println!(
-        "\n{leads} leads on {DRAIN_CONCURRENCY} connections, in: {:.0}/s, in and out to the last delivery: {:.0}/s; server CPU {:.1} us a lead",
+        "\n{leads} leads on {DRAIN_CONCURRENCY} connections, in: {:.0}/s, in and out to the last delivery: {:.0}/s; server CPU {cpu:.1} us a lead, {:.2} times two bare requests and the bare rows ({:.1} us)",
         leads as f64 / all_in.as_secs_f64(),
         leads as f64 / all_out.as_secs_f64(),
-        micros_each(before, after, leads as usize),
+        cpu / floor.micros(),
+        floor.micros(),
     );
     Ok(())
 }

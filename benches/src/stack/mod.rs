@@ -12,6 +12,7 @@ mod measure;
 mod operator;
 mod past;
 mod receiver;
+mod rows;
 mod senders;
 mod site;
 mod tls;
@@ -24,6 +25,7 @@ pub use measure::{Latencies, ProcessUse};
 pub use operator::Operator;
 pub use past::{Past, Rush, live_through};
 pub use receiver::{Received, Receiver};
+pub use rows::{BareRows, bare_rows};
 pub use senders::{Until, intake, new_lead};
 pub use site::{Credentials, Process, Site};
 
