@@ -50,6 +50,10 @@ impl Batches {
 }
 
 fn delivered(due: &DueDelivery) -> Arc<FinishedAttempt> {
+    ended(due, AttemptOutcome::Delivered)
+}
+
+fn ended(due: &DueDelivery, outcome: AttemptOutcome) -> Arc<FinishedAttempt> {
     Arc::new(FinishedAttempt {
         delivery_id: due.id,
         workspace_id: due.workspace_id,
@@ -63,7 +67,7 @@ fn delivered(due: &DueDelivery) -> Arc<FinishedAttempt> {
             response_head: None,
             exchange: Exchange::default(),
         },
-        outcome: AttemptOutcome::Delivered,
+        outcome,
         disable_after: std::time::Duration::from_secs(5 * DAY),
     })
 }
@@ -164,4 +168,22 @@ async fn one_whose_row_is_refused_fails_alone() {
     let filter = LeadFilter::default();
     let page = PageRequest { cursor: None, limit: 30 };
     assert_eq!(world.store.leads(world.id(), &filter, page).await.expect("readable").items.len(), 19);
+}
+
+#[tokio::test]
+async fn a_success_is_recorded_though_its_number_was_and_somebody_holds_the_next() {
+    let batches = open().await;
+    let (world, store) = (&batches.world, &batches.store);
+    let (_, due) = world.stored(&Sent::from("a@stacklane.co").approved()).await.expect("writable");
+    let first = &due[0];
+    // Claimed twice: what was given back was on its way all the same.
+    store.release(&[first.id]);
+    let claim = async || world.claim(first.destination_id, after(2 * DAY), 9).await.expect("readable");
+    assert_eq!(claim().await[0].attempt_number, 1);
+    let retry = ended(first, AttemptOutcome::RetryAt(after(DAY)));
+    store.finish_attempt(retry).await.expect("recorded");
+    assert_eq!(claim().await[0].attempt_number, 2);
+    store.finish_attempt(delivered(first)).await.expect("recorded in place of the first");
+    let seen = world.seen_delivery(first).await.expect("readable");
+    assert_eq!((seen.state, seen.attempts.len()), (DeliveryState::Delivered, 1));
 }

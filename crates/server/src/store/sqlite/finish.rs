@@ -39,11 +39,11 @@ pub(super) fn attempt(
 
 /// For [`deliver`].
 pub(super) const DELIVER: &str =
-    "UPDATE deliveries SET attempts = max(attempts, ?), next_attempt_at = NULL, state = 1, state_reason = NULL,
-         step = iif(step < 0, 0, step + 1) WHERE seq = ? AND id = ? AND state = 0";
+    "UPDATE deliveries SET attempts = ?1, next_attempt_at = NULL, state = 1, state_reason = NULL,
+         step = iif(step < 0, 0, step + 1) WHERE seq = ?2 AND id = ?3 AND state = 0 AND attempts < ?1";
 
 /// The end of nearly every delivery: pending and attempted with success, which needs no look at it before. False: it is no longer
-/// pending.
+/// pending, or an attempt with this number may be recorded already.
 fn deliver(tx: &mut Tx<'_>, finished: &FinishedAttempt, place: Place) -> rusqlite::Result<bool> {
     let values = params![finished.attempt.number, place.seq, blob(&finished.delivery_id)];
     let changed = tx.deliver()?.execute(values)?;

@@ -99,7 +99,8 @@ impl Gathered {
         claimed: &mut HashMap<DeliveryId, Option<Place>>,
     ) -> rusqlite::Result<()> {
         let Self { mut requests, emails: _, log, mut announced, attempts } = std::mem::take(self);
-        // Ids rise with time, and an index of them that grows at its end touches fewer pages.
+        // Ids rise with time, and an index of them that grows at its end touches fewer pages. Two events of one lead, or two
+        // submissions, are never among what is written together, so theirs keep their order.
         requests.sort_by_key(|request| *request.accept.write.lead.id.as_bytes());
         announced.sort_by_key(|announced| *announced.event.id.as_bytes());
         write_requests(sql, &requests)?;
