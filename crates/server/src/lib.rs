@@ -15,6 +15,8 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod password;
+#[cfg(test)]
+mod random;
 pub mod rate;
 pub mod reason;
 pub mod record;

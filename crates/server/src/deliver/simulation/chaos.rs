@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::bug::Bug;
 use super::ledger::Violation;
-use super::random::Random;
 use super::receiver::{QUICK, Receiver};
 use super::store::{destination, lead};
 use super::world::World;
 use crate::deliver::scheduler::Concurrency;
 use crate::id::{DeliveryId, DestinationId};
+use crate::random::Random;
 
 const SCHEDULES: [&[u32]; 6] = [&[0], &[0, 1, 5], &[0, 5, 60], &[0, 0, 0, 30], &[2, 5], &[1, 0, 600]];
 

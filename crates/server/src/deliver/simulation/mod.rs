@@ -9,7 +9,6 @@ mod bug;
 mod chaos;
 mod lanes;
 mod ledger;
-mod random;
 mod receiver;
 mod seeds;
 mod store;

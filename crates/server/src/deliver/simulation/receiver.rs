@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// The deadline of an attempt.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);

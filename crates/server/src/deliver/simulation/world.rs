@@ -11,13 +11,13 @@ use bytes::Bytes;
 
 use super::bug::Bug;
 use super::ledger::{Ledger, Violation};
-use super::random::Random;
 use super::receiver::{Answer, Receiver};
 use super::store::{Finished, SimStore, destination};
 use crate::deliver::lane::{Claim, LaneSettings};
 use crate::deliver::schedule::after_failure;
 use crate::deliver::scheduler::{Action, Concurrency, Scheduler};
 use crate::id::{DeliveryId, DestinationId};
+use crate::random::Random;
 use crate::record::{AttemptOutcome, DueDelivery};
 
 /// How soon the worker notices that the clock jumped.

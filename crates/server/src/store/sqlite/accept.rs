@@ -178,6 +178,7 @@ fn announce(tx: &mut Tx<'_>, write: &LeadWrite) -> rusqlite::Result<Vec<DueDeliv
     Ok(claimed)
 }
 
+/// A delivery for each destination that wants the event.
 fn deliveries(
     tx: &mut Tx<'_>,
     write: &LeadWrite,

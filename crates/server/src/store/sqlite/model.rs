@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use agentflow_events::EventType;
 
-use self::planner::{Planner, REFUSED_MS, Random};
+use self::planner::{Planner, REFUSED_MS};
 use self::side::{Answered, Operation, Rows, Side};
+use crate::random::Random;
 use crate::record::Settings;
 use crate::store::suite::world::{DAY, HOUR, START, World, founding};
 use crate::store::{DeliveryStore, Store};
@@ -42,7 +43,7 @@ struct Trial {
 
 impl Trial {
     async fn begin(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let settings =
             Settings { retention_days: Some(1), duplicate_window_seconds: 600, ..Settings::default() };
         let foundings = [founding(settings), founding(Settings::default())];
@@ -87,10 +88,10 @@ impl Trial {
 
     fn batch(&mut self) -> Vec<Operation> {
         let planner = &mut self.planner;
-        let longest = [4, 20, 70][planner.random.below(3)];
-        let length = 1 + planner.random.below(longest);
+        let longest = [4, 20, 70][planner.random.place(3)];
+        let length = 1 + planner.random.place(longest);
         let seldom = planner.random.once_in(2);
-        planner.emails = [6, 40, 1_000][planner.random.below(3)];
+        planner.emails = [6, 40, 1_000][planner.random.place(3)];
         (0..length).map(|_| planner.operation(seldom)).collect()
     }
 
@@ -100,7 +101,7 @@ impl Trial {
         // Rows of the log that find no room are dropped.
         let written: Vec<Operation> =
             operations.iter().filter(|one| !matches!(one, Operation::Log(_))).cloned().collect();
-        let room = self.planner.random.below(3) as i64;
+        let room = self.planner.random.place(3) as i64;
         self.together.limit(room).await;
         let answers = self.together.together(&written).await;
         self.together.limit(100_000).await;
@@ -144,7 +145,7 @@ impl Trial {
     /// Gives back the claim on a delivery.
     async fn release_one(&mut self) {
         let planner = &mut self.planner;
-        let chosen = planner.random.below(planner.due.len());
+        let chosen = planner.random.place(planner.due.len());
         let due = planner.due.swap_remove(chosen);
         for side in [&self.together, &self.alone] {
             let id = side.names.get(&(due.event_id, due.destination_id));
@@ -165,7 +166,7 @@ impl Trial {
             if self.planner.random.once_in(3) && !self.planner.due.is_empty() {
                 self.release_one().await;
             }
-            let pause = [0, 60, 3 * HOUR, 3 * DAY][self.planner.random.below(4)];
+            let pause = [0, 60, 3 * HOUR, 3 * DAY][self.planner.random.place(4)];
             self.planner.now = self.planner.now.plus(Duration::from_secs(pause));
         }
         self.counts

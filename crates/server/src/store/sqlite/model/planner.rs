@@ -6,6 +6,7 @@ use agentflow_events::{EventType, Moment};
 
 use super::side::{Operation, Which};
 use crate::id::mint;
+use crate::random::Random;
 use crate::reason::Reason;
 use crate::record::{
     Attempt, AttemptOutcome, DeliveryState, Destination, DestinationChange, DueDelivery, Exchange,
@@ -17,32 +18,6 @@ use crate::store::suite::world::{DAY, HOUR, World, founding};
 
 /// An attempt that took so long is refused by its table.
 pub(super) const REFUSED_MS: u32 = 666;
-
-/// Random numbers that a seed makes again.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// Once in so many times.
-    pub(super) fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        if all.is_empty() { None } else { Some(&all[self.below(all.len())]) }
-    }
-}
 
 /// Makes up operations.
 pub(super) struct Planner {
@@ -63,20 +38,20 @@ pub(super) struct Planner {
 
 impl Planner {
     fn tick(&mut self) -> Moment {
-        let more = 1 + self.random.below(2_000) as u64;
+        let more = 1 + self.random.place(2_000) as u64;
         self.now = self.now.plus(Duration::from_millis(more));
         self.now
     }
 
     pub(super) fn destination(&mut self) -> Destination {
         let at = self.tick();
-        let world = self.random.below(self.worlds.len());
+        let world = self.random.place(self.worlds.len());
         let types = [EventType::ALL, &[EventType::LeadQualified], &[EventType::LeadReviewRequested]];
         Destination {
             id: mint(at),
             workspace_id: self.worlds[world].id(),
-            url: format!("https://hooks{}.stacklane.co/agentflow", self.random.below(3)),
-            event_types: types[self.random.below(3)].to_vec(),
+            url: format!("https://hooks{}.stacklane.co/agentflow", self.random.place(3)),
+            event_types: types[self.random.place(3)].to_vec(),
             enabled: !self.random.once_in(8),
             paused: self.random.once_in(8),
             disabled_reason: None,
@@ -90,25 +65,25 @@ impl Planner {
     fn accept(&mut self) -> Operation {
         let mut at = self.tick();
         if self.is_jumbled {
-            at = at.minus(Duration::from_millis(self.random.below(9_000) as u64));
+            at = at.minus(Duration::from_millis(self.random.place(9_000) as u64));
         }
-        let world = self.random.below(self.worlds.len());
-        let email = format!("n{}@stacklane.co", self.random.below(self.emails));
+        let world = self.random.place(self.worlds.len());
+        let email = format!("n{}@stacklane.co", self.random.place(self.emails));
         let spelled = if self.random.once_in(3) { email.to_uppercase() } else { email.clone() };
         let (message, company) =
-            (self.random.below(3), if self.random.once_in(25) { "refused" } else { "Stacklane" });
+            (self.random.place(3), if self.random.once_in(25) { "refused" } else { "Stacklane" });
         let mut sent = Sent::body(format!(
             r#"{{"name":"Jordan","email":"{spelled}","message":"No. {message}","company":"{company}"}}"#
         ));
-        sent = sent.at(at).window([0, 10, HOUR, 10 * DAY][self.random.below(4)]);
-        sent = match self.random.below(4) {
+        sent = sent.at(at).window([0, 10, HOUR, 10 * DAY][self.random.place(4)]);
+        sent = match self.random.place(4) {
             0 => sent.approved(),
             1 => sent.rejected(),
             2 => sent.unscored(),
             _ => sent,
         };
         if self.random.once_in(3) {
-            let key = format!("k-{}", self.random.below(4));
+            let key = format!("k-{}", self.random.place(4));
             sent = sent.key(&key);
         }
         let workspace = self.worlds[world].id();
@@ -118,9 +93,9 @@ impl Planner {
             .filter(|lead| lead.workspace_id == workspace && lead.details.email.identity() == email)
             .cloned()
             .collect();
-        let newest = match self.random.below(6) {
+        let newest = match self.random.place(6) {
             0 => None,
-            1 => self.random.of(&same).cloned(),
+            1 => self.random.any_of(&same).cloned(),
             _ => same.last().cloned(),
         };
         let mut accept = self.worlds[world].plan(&sent, newest.as_ref());
@@ -130,7 +105,7 @@ impl Planner {
         // An id that another has already, unless that was deleted.
         if !self.retains
             && self.random.once_in(60)
-            && let (Some(event), Some(other)) = (&mut accept.write.event, self.random.of(&self.due))
+            && let (Some(event), Some(other)) = (&mut accept.write.event, self.random.any_of(&self.due))
         {
             event.id = other.event_id;
         }
@@ -142,17 +117,17 @@ impl Planner {
         if self.due.is_empty() {
             return None;
         }
-        let chosen = self.random.below(self.due.len());
+        let chosen = self.random.place(self.due.len());
         let due = if self.is_orderly { self.due.swap_remove(chosen) } else { self.due[chosen].clone() };
         let at = self.tick();
-        let outcome = match self.random.below(12) {
+        let outcome = match self.random.place(12) {
             0 => AttemptOutcome::Dead,
             1 if self.random.once_in(3) => AttemptOutcome::Gone,
-            2..=4 => AttemptOutcome::RetryAt(at.plus(Duration::from_secs(self.random.below(600) as u64))),
+            2..=4 => AttemptOutcome::RetryAt(at.plus(Duration::from_secs(self.random.place(600) as u64))),
             _ => AttemptOutcome::Delivered,
         };
         let request = SentRequest {
-            url: format!("https://hooks{}.stacklane.co/", self.random.below(4)).into(),
+            url: format!("https://hooks{}.stacklane.co/", self.random.place(4)).into(),
             agent: "agent".into(),
             signed: None,
         };
@@ -176,12 +151,12 @@ impl Planner {
     }
 
     fn which(&mut self) -> Which {
-        match self.random.of(&self.due).cloned() {
+        match self.random.any_of(&self.due).cloned() {
             Some(due) if !self.random.once_in(3) => Which::One((due.event_id, due.destination_id)),
             _ => {
-                let destination = self.random.of(&self.destinations).map(|to| to.id);
+                let destination = self.random.any_of(&self.destinations).map(|to| to.id);
                 let state = [None, Some(DeliveryState::Pending), Some(DeliveryState::Delivered)];
-                let state = state[self.random.below(3)];
+                let state = state[self.random.place(3)];
                 Which::Matching(DeliveryFilter { destination, state, ..DeliveryFilter::default() })
             }
         }
@@ -189,14 +164,14 @@ impl Planner {
 
     pub(super) fn operation(&mut self, seldom: bool) -> Operation {
         let at = self.tick();
-        let world = self.random.below(self.worlds.len());
+        let world = self.random.place(self.worlds.len());
         let audit = self.worlds[world].audit("model", at);
-        let known = self.random.of(&self.destinations).cloned();
-        match self.random.below(if seldom { 100 } else { 80 }) {
+        let known = self.random.any_of(&self.destinations).cloned();
+        match self.random.place(if seldom { 100 } else { 80 }) {
             0..=44 => self.accept(),
             45..=79 => self.finish().unwrap_or(Operation::NextDue),
             80..=83 => {
-                let Some(lead) = self.random.of(&self.leads).cloned() else { return self.accept() };
+                let Some(lead) = self.random.any_of(&self.leads).cloned() else { return self.accept() };
                 let world = self.worlds.iter().find(|world| world.id() == lead.workspace_id);
                 let decide = world.expect("it is one of them").judgement(&lead, self.random.once_in(2), at);
                 self.leads.push(decide.write.lead.clone());
@@ -206,7 +181,7 @@ impl Planner {
                 Some(to) => Operation::Claim {
                     to: to.id,
                     now: at,
-                    limit: 1 + self.random.below(9),
+                    limit: 1 + self.random.place(9),
                     latest: self.random.once_in(2),
                 },
                 None => Operation::NextDue,
@@ -240,7 +215,7 @@ impl Planner {
                 _ => Operation::Audit(audit),
             },
             95 => {
-                let wait = [0, 0, 30][self.random.below(3)];
+                let wait = [0, 0, 30][self.random.place(3)];
                 let settings = Settings {
                     retry_schedule_seconds: vec![wait, 5, 300],
                     duplicate_window_seconds: 600,
