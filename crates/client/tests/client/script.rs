@@ -1,6 +1,7 @@
 //! An HTTPS listener that answers each connection as the script says, and remembers what it was sent.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,7 +63,8 @@ impl Script {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 let Ok(mut stream) = acceptor.accept(socket).await else { continue };
-                let request = read(&mut stream).await;
+                // A client may lose patience at any time, on busy cores before it has sent its request.
+                let Ok(request) = read(&mut stream).await else { continue };
                 requests.lock().unwrap().push(request);
                 let step = steps.lock().unwrap().pop_front();
                 if let Some(step) = step {
@@ -119,10 +121,10 @@ fn acceptor(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn read(stream: &mut TlsStream<TcpStream>) -> Seen {
+async fn read(stream: &mut TlsStream<TcpStream>) -> io::Result<Seen> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        head.push(stream.read_u8().await?);
     }
     let head = String::from_utf8(head).unwrap();
     let mut lines = head.lines();
@@ -134,8 +136,8 @@ async fn read(stream: &mut TlsStream<TcpStream>) -> Seen {
     }
     let length = headers["content-length"].to_str().unwrap().parse().unwrap();
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    Seen { line, headers, body }
+    stream.read_exact(&mut body).await?;
+    Ok(Seen { line, headers, body })
 }
 
 async fn act(mut stream: TlsStream<TcpStream>, step: Step) {

@@ -64,7 +64,7 @@ pub enum ConfigError {
         found: String,
     },
     /// No setting has this name.
-    #[error("{place}: there is no such setting; expected {expected}")]
+    #[error("{place}: there is no such setting; the nearest are {expected}")]
     Unknown {
         /// The variable or key.
         place: String,

@@ -194,7 +194,7 @@ fn an_unknown_name_is_refused_with_those_near_it() {
     check_refused(
         &[],
         "[limits]\nbody_byte_max = 3",
-        "agentflow.toml: limits.body_byte_max: there is no such setting; expected limits.body_bytes_max, \
+        "agentflow.toml: limits.body_byte_max: there is no such setting; the nearest are limits.body_bytes_max, \
          limits.connections_max, limits.connections_per_address_max",
     );
     for file in [
@@ -210,7 +210,7 @@ fn an_unknown_name_is_refused_with_those_near_it() {
     for name in ["AGENTFLOW_LISTN", "AGENTFLOW_TLS_CERTIFICATE", "AGENTFLOW_LIMITS_X", "AGENTFLOW_DATADIR"] {
         let line = loaded(&Flags::default(), &[(name, "1")], "").unwrap_err();
         assert!(
-            line.starts_with(&format!("{name}: there is no such setting; expected AGENTFLOW_")),
+            line.starts_with(&format!("{name}: there is no such setting; the nearest are AGENTFLOW_")),
             "{line}"
         );
     }
