@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::SqliteStore;
 use super::hours::hour;
 use super::rows::{self, blob};
+use super::scored::SCORE;
 use crate::store::{Health, Overview, OverviewStore, SCORED_MAX, ScoreCounts, Step, StoreError};
 
 /// The newest deliveries, of which those that are delivered tell how long it takes.
@@ -58,11 +59,11 @@ impl OverviewStore for SqliteStore {
             .read(move |sql| {
                 let mut counts = [0; 101];
                 // The plus keeps the index by email out of it, as in every walk from the newest lead.
-                let mut statement = sql.prepare_cached(
-                    "SELECT json_extract(scored, '$.qualification.score') AS score, count(*)
+                let mut statement = sql.prepare_cached(&format!(
+                    "SELECT {SCORE} AS score, count(*)
                      FROM (SELECT scored, received_at FROM leads WHERE +workspace = ? ORDER BY seq DESC LIMIT ?)
-                     WHERE received_at >= ? AND scored IS NOT NULL GROUP BY score",
-                )?;
+                     WHERE received_at >= ? AND scored IS NOT NULL GROUP BY score"
+                ))?;
                 let mut found =
                     statement.query(params![blob(&workspace), SCORED_MAX, since.unix_millis()])?;
                 while let Some(row) = found.next()? {

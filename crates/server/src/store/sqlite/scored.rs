@@ -1,36 +1,47 @@
-//! A score in its column: without the sentences that its signals' names stand for, which would be a third of a lead's row.
+//! A score in its column: an array without the names of an object's members, and without the sentences that its signals' names stand
+//! for. With both it would be half of a lead's row.
 
 use std::borrow::Cow;
 
-use agentflow_events::Qualification;
+use agentflow_events::{Action, Confidence, Dimensions, Qualification, Score};
 use rusqlite::Row;
-use serde::{Deserialize, Serialize};
+use rusqlite::types::ValueRef;
+use serde::Deserialize;
 
 use super::rows;
 use crate::qualify::detail_of;
 use crate::record::{Scored, Signal};
 
-#[derive(Serialize)]
-struct Written<'a> {
-    qualification: &'a Qualification,
-    signals: Vec<WrittenSignal<'a>>,
-}
+/// The score alone, for SQL.
+pub(super) const SCORE: &str =
+    "coalesce(json_extract(scored, '$[0]'), json_extract(scored, '$.qualification.score'))";
 
-/// `["intent_pilot", 4]`, with the sentence as a third where the catalogue has another.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum WrittenSignal<'a> {
-    Known(&'a str, i32),
-    Other(&'a str, i32, &'a str),
-}
+/// Most are shorter, and are written without being moved.
+const EXPECTED_BYTES: usize = 512;
 
+/// `[100,"high","A summary.","approve",[86,100,90,86],"rules/1",[["intent_pilot",4]]]`, the dimensions in the order of an event.
 #[derive(Deserialize)]
-struct Read {
+struct Array(Score, Confidence, String, Action, [Score; 4], String, Vec<ReadSignal>);
+
+/// What the first versions wrote.
+#[derive(Deserialize)]
+struct Object {
     qualification: Qualification,
     signals: Vec<ReadSignal>,
 }
 
-/// The first versions wrote objects, which are read as well.
+impl From<Array> for Object {
+    fn from(array: Array) -> Self {
+        let Array(score, confidence, summary, recommended_action, dimensions, scored_by, signals) = array;
+        let [company_fit, intent_strength, budget_signal, timeline] = dimensions;
+        let dimensions = Dimensions { company_fit, intent_strength, budget_signal, timeline };
+        let qualification =
+            Qualification { score, confidence, summary, recommended_action, dimensions, scored_by };
+        Self { qualification, signals }
+    }
+}
+
+/// An array whose third is the sentence, where the catalogue has another; the first versions wrote objects.
 #[derive(Deserialize)]
 struct ReadSignal {
     name: Cow<'static, str>,
@@ -41,17 +52,79 @@ struct ReadSignal {
 
 /// For the column.
 pub(super) fn to_json(scored: &Scored) -> rusqlite::Result<String> {
-    let signals =
-        scored.signals.iter().map(|Signal { name, points, detail }| match detail_of(name) == Some(detail) {
-            true => WrittenSignal::Known(name, *points),
-            false => WrittenSignal::Other(name, *points, detail),
-        });
-    rows::to_json(&Written { qualification: &scored.qualification, signals: signals.collect() })
+    let Qualification { score, confidence, summary, recommended_action, dimensions, scored_by } =
+        &scored.qualification;
+    let Dimensions { company_fit, intent_strength, budget_signal, timeline } = dimensions;
+    let mut json = Writer(String::with_capacity(EXPECTED_BYTES));
+    json.array(|json| {
+        json.number(score.value().into());
+        json.text(confidence.as_str())?;
+        json.text(summary)?;
+        json.text(recommended_action.as_str())?;
+        json.array(|json| {
+            let all = [company_fit, intent_strength, budget_signal, timeline];
+            all.iter().for_each(|dimension| json.number(dimension.value().into()));
+            Ok(())
+        })?;
+        json.text(scored_by)?;
+        json.array(|json| scored.signals.iter().try_for_each(|signal| json.signal(signal)))
+    })?;
+    json.0.pop();
+    Ok(json.0)
+}
+
+/// JSON in the making, a comma after each value.
+struct Writer(String);
+
+impl Writer {
+    fn array(
+        &mut self,
+        write_values: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        self.0.push('[');
+        write_values(self)?;
+        if self.0.ends_with(',') {
+            self.0.pop();
+        }
+        self.0.push_str("],");
+        Ok(())
+    }
+
+    fn number(&mut self, number: i32) {
+        self.0.push_str(itoa::Buffer::new().format(number));
+        self.0.push(',');
+    }
+
+    fn text(&mut self, text: &str) -> rusqlite::Result<()> {
+        let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        // No byte ends the loop, so the compiler has it ask many at once.
+        if text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
+            self.0.push_str(&rows::to_json(&text)?);
+        } else {
+            self.0.push('"');
+            self.0.push_str(text);
+            self.0.push('"');
+        }
+        self.0.push(',');
+        Ok(())
+    }
+
+    fn signal(&mut self, Signal { name, points, detail }: &Signal) -> rusqlite::Result<()> {
+        self.array(|json| {
+            json.text(name)?;
+            json.number(*points);
+            if detail_of(name) == Some(detail) { Ok(()) } else { json.text(detail) }
+        })
+    }
 }
 
 /// From the column `scored`, which may be null.
 pub(super) fn from_column(row: &Row<'_>) -> rusqlite::Result<Option<Scored>> {
-    let Some(Read { qualification, signals }) = rows::json_or_null(row, "scored")? else { return Ok(None) };
+    let Object { qualification, signals } = match row.get_ref("scored")? {
+        ValueRef::Null => return Ok(None),
+        ValueRef::Text(json) if json.starts_with(b"[") => rows::json::<Array>(row, "scored")?.into(),
+        _ => rows::json(row, "scored")?,
+    };
     let signals = signals.into_iter().map(|ReadSignal { name, points, detail }| {
         let detail = detail.or_else(|| detail_of(&name).map(Cow::Borrowed)).unwrap_or_default();
         Signal { name, points, detail }
@@ -64,7 +137,7 @@ mod tests {
     use agentflow_lead::Submission;
     use rusqlite::Connection;
 
-    use super::{from_column, to_json};
+    use super::{SCORE, from_column, to_json};
     use crate::qualify::Scorer;
     use crate::qualify::rules::Rules;
     use crate::record::{Scored, ScoringRules, Signal};
@@ -92,6 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn any_text_comes_back_and_sql_finds_the_score() {
+        let mut scored = scored();
+        scored.qualification.summary = "\"In\nquotes\" \\ and \u{1} ü.".to_owned();
+        scored.signals.clear();
+        let json = to_json(&scored).expect("it can be written");
+        assert_eq!(read(&json), scored);
+        let object = serde_json::json!({ "qualification": scored.qualification, "signals": [] }).to_string();
+        let sql = Connection::open_in_memory().expect("a database");
+        for json in [json, object] {
+            let select = format!("SELECT {SCORE} FROM (SELECT ? AS scored)");
+            let found: u8 = sql.query_row(&select, [json], |row| row.get(0)).expect("the score");
+            assert_eq!(found, scored.qualification.score.value());
+        }
+    }
+
+    #[test]
     fn any_other_sentence_is_kept() {
         let mut scored = scored();
         let (name, detail) = ("business_domain".into(), "In other words.".into());
@@ -102,11 +191,16 @@ mod tests {
         assert_eq!(read(&json), scored);
     }
 
-    /// As the first versions of the server wrote it.
+    /// As the first versions of the server wrote it, and those after them.
     #[test]
-    fn a_score_with_every_sentence_is_read() {
+    fn a_score_in_an_object_is_read() {
         let scored = scored();
-        let json = serde_json::json!({ "qualification": scored.qualification, "signals": scored.signals });
-        assert_eq!(read(&json.to_string()), scored);
+        let with_sentences = serde_json::json!(scored.signals);
+        let arrays: Vec<_> =
+            scored.signals.iter().map(|Signal { name, points, detail }| (name, points, detail)).collect();
+        for signals in [with_sentences, serde_json::json!(arrays)] {
+            let json = serde_json::json!({ "qualification": scored.qualification, "signals": signals });
+            assert_eq!(read(&json.to_string()), scored);
+        }
     }
 }

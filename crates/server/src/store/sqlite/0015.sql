@@ -1,0 +1,1 @@
+-- `leads.scored` may be an array from here on, which older servers cannot read.
