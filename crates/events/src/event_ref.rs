@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::event::API_VERSION;
-use crate::write::{Write, Writer};
+use crate::write::{Write, Writer, name};
 use crate::{
     Decision, Dimensions, Event, EventId, EventType, Fields, LeadId, LeadSnapshot, Moment, Qualification,
     Timestamps, WorkspaceId,
@@ -114,16 +114,16 @@ impl<'a> From<&'a LeadSnapshot> for LeadRef<'a> {
 impl Write for EventRef<'_> {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("id", self.id);
-            json.member("type", self.event_type);
-            json.member("api_version", API_VERSION);
-            json.member("timestamp", self.timestamp);
-            json.member("workspace_id", self.workspace_id);
-            json.member("lead_id", self.lead_id);
+            json.member(name!("id"), self.id);
+            json.member(name!("type"), self.event_type);
+            json.member(name!("api_version"), API_VERSION);
+            json.member(name!("timestamp"), self.timestamp);
+            json.member(name!("workspace_id"), self.workspace_id);
+            json.member(name!("lead_id"), self.lead_id);
             if self.test {
-                json.member("test", true);
+                json.member(name!("test"), true);
             }
-            json.member("data", Data(self));
+            json.member(name!("data"), Data(self));
         });
     }
 }
@@ -133,10 +133,10 @@ struct Data<'a>(&'a EventRef<'a>);
 impl Write for Data<'_> {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("lead", self.0.lead);
-            json.member("qualification", self.0.qualification);
-            json.member("decision", self.0.decision);
-            json.member("timestamps", self.0.timestamps);
+            json.member(name!("lead"), self.0.lead);
+            json.member(name!("qualification"), self.0.qualification);
+            json.member(name!("decision"), self.0.decision);
+            json.member(name!("timestamps"), self.0.timestamps);
         });
     }
 }
@@ -144,14 +144,14 @@ impl Write for Data<'_> {
 impl Write for LeadRef<'_> {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("name", self.name);
-            json.member("email", self.email);
-            json.member("company", self.company);
-            json.member("message", self.message);
-            json.member("source", self.source);
-            json.member("submitted_at", self.submitted_at);
-            json.member("fields", self.fields);
-            json.member("previous_lead_id", self.previous_lead_id);
+            json.member(name!("name"), self.name);
+            json.member(name!("email"), self.email);
+            json.member(name!("company"), self.company);
+            json.member(name!("message"), self.message);
+            json.member(name!("source"), self.source);
+            json.member(name!("submitted_at"), self.submitted_at);
+            json.member(name!("fields"), self.fields);
+            json.member(name!("previous_lead_id"), self.previous_lead_id);
         });
     }
 }
@@ -159,12 +159,12 @@ impl Write for LeadRef<'_> {
 impl Write for &Qualification {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("score", self.score);
-            json.member("confidence", self.confidence);
-            json.member("summary", self.summary.as_str());
-            json.member("recommended_action", self.recommended_action);
-            json.member("dimensions", self.dimensions);
-            json.member("scored_by", self.scored_by.as_str());
+            json.member(name!("score"), self.score);
+            json.member(name!("confidence"), self.confidence);
+            json.member(name!("summary"), self.summary.as_str());
+            json.member(name!("recommended_action"), self.recommended_action);
+            json.member(name!("dimensions"), self.dimensions);
+            json.member(name!("scored_by"), self.scored_by.as_str());
         });
     }
 }
@@ -172,10 +172,10 @@ impl Write for &Qualification {
 impl Write for Dimensions {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("company_fit", self.company_fit);
-            json.member("intent_strength", self.intent_strength);
-            json.member("budget_signal", self.budget_signal);
-            json.member("timeline", self.timeline);
+            json.member(name!("company_fit"), self.company_fit);
+            json.member(name!("intent_strength"), self.intent_strength);
+            json.member(name!("budget_signal"), self.budget_signal);
+            json.member(name!("timeline"), self.timeline);
         });
     }
 }
@@ -183,10 +183,10 @@ impl Write for Dimensions {
 impl Write for &Decision {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("outcome", self.outcome);
-            json.member("by", self.by);
-            json.member("operator_id", self.operator_id);
-            json.member("note", self.note.as_deref());
+            json.member(name!("outcome"), self.outcome);
+            json.member(name!("by"), self.by);
+            json.member(name!("operator_id"), self.operator_id);
+            json.member(name!("note"), self.note.as_deref());
         });
     }
 }
@@ -194,9 +194,9 @@ impl Write for &Decision {
 impl Write for Timestamps {
     fn write(&self, json: &mut Writer) {
         json.object(|json| {
-            json.member("received_at", self.received_at);
-            json.member("scored_at", self.scored_at);
-            json.member("decided_at", self.decided_at);
+            json.member(name!("received_at"), self.received_at);
+            json.member(name!("scored_at"), self.scored_at);
+            json.member(name!("decided_at"), self.decided_at);
         });
     }
 }

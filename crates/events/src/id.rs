@@ -15,6 +15,18 @@ use crate::Moment;
 const UNIX_MILLIS_MAX: u64 = (1 << 48) - 1;
 const HEX_DIGITS: usize = 32;
 
+/// The two hex digits of every byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// What an id names. Implement it on an empty type to have a further kind of id.
 ///
 /// # Example: an id of one's own
@@ -85,11 +97,9 @@ impl<K> Id<K> {
 
     /// What stands after the prefix in its text.
     pub(crate) fn hex_digits(&self) -> [u8; HEX_DIGITS] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; HEX_DIGITS];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(self.bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+            pair.copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
         }
         hex
     }

@@ -82,20 +82,21 @@ impl Moment {
     /// The bytes of [`to_rfc3339`](Self::to_rfc3339).
     pub(crate) fn rfc3339(self) -> [u8; 24] {
         let (year, month, day) = date_of(self.unix_millis.div_euclid(DAY_MILLIS));
-        let millis = self.unix_millis.rem_euclid(DAY_MILLIS);
-        let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
+        let millis = self.unix_millis.rem_euclid(DAY_MILLIS) as u32;
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        for (number, end, digits) in [
-            (year, 4, 4),
-            (month, 7, 2),
-            (day, 10, 2),
-            (hour, 13, 2),
-            (minute, 16, 2),
-            (second, 19, 2),
-            (millis % 1000, 23, 3),
+        for (place, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, millis / 3_600_000),
+            (14, millis / 60_000 % 60),
+            (17, millis / 1000 % 60),
+            (20, millis % 1000 / 10),
         ] {
-            put_digits(&mut text[end - digits..end], number);
+            text[place..place + 2].copy_from_slice(&digits(number));
         }
+        text[22] = b'0' + (millis % 10) as u8;
         text
     }
 }
@@ -122,12 +123,9 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Fills `digits` with the last digits of `number`, which is not negative.
-fn put_digits(digits: &mut [u8], mut number: i64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+/// The two digits of a number below 100.
+fn digits(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 impl fmt::Debug for Moment {
@@ -275,13 +273,14 @@ fn days_of(year: i64, month: i64, day: i64) -> i64 {
     cycle * CYCLE_DAYS + year * 365 + year / 4 - year / 100 + day_of_year - CYCLE_START_TO_1970_DAYS
 }
 
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + CYCLE_START_TO_1970_DAYS;
-    let (cycle, day) = (days.div_euclid(CYCLE_DAYS), days.rem_euclid(CYCLE_DAYS));
+fn date_of(days: i64) -> (u32, u32, u32) {
+    // From a cycle earlier, so that no day that a moment can have is negative.
+    let days = (days + CYCLE_START_TO_1970_DAYS + CYCLE_DAYS) as u32;
+    let (cycle, day) = (days / CYCLE_DAYS as u32, days % CYCLE_DAYS as u32);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let day_of_year = day + year / 100 - (365 * year + year / 4);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
-    (cycle * 400 + year, month, day)
+    (cycle * 400 + year - 400, month, day)
 }

@@ -103,7 +103,7 @@ macro_rules! words {
 
         impl $crate::write::Write for $name {
             fn write(&self, json: &mut $crate::write::Writer) {
-                self.as_str().write(json);
+                json.word(self.as_str());
             }
         }
 

@@ -31,20 +31,24 @@ impl Writer {
         self.0.push(b'}');
     }
 
-    /// A member of the object that is being written; its name needs no escapes.
+    /// A member of the object that is being written; its name as [`name!`] has it.
     #[inline(always)] // Of a name whose length is known, storing it takes less than calling what copies any length.
     pub(crate) fn member(&mut self, name: &'static str, value: impl Write) {
-        self.0.push(b'"');
         self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
         value.write(self);
         self.0.push(b',');
     }
 
+    /// Appends a text that needs no escapes, in quotes.
+    pub(crate) fn word(&mut self, word: &'static str) {
+        self.0.push(b'"');
+        self.0.extend_from_slice(word.as_bytes());
+        self.0.push(b'"');
+    }
+
     /// Appends bytes, those that JSON does not allow in a string by their escapes.
     fn escaped(&mut self, bytes: &[u8]) {
-        // No byte ends the loop, so the compiler has it ask all of them at once.
-        if !bytes.iter().fold(false, |any, byte| any | needs_escape(*byte)) {
+        if !any_needs_escape(bytes) {
             return self.0.extend_from_slice(bytes);
         }
         for &byte in bytes {
@@ -66,6 +70,25 @@ impl Writer {
     }
 }
 
+/// A member's name, which needs no escapes, as it is written before the value.
+macro_rules! name {
+    ($name:literal) => {
+        concat!("\"", $name, "\":")
+    };
+}
+
+pub(crate) use name;
+
+fn any_needs_escape(bytes: &[u8]) -> bool {
+    // No byte ends the loop, so the compiler has it ask all sixteen of them at once; what is left over is filled up to
+    // sixteen with what needs none.
+    let any_of = |piece: &[u8; 16]| piece.iter().fold(false, |any, byte| any | needs_escape(*byte));
+    let (pieces, rest) = bytes.as_chunks();
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    pieces.iter().any(any_of) || any_of(&last)
+}
+
 fn needs_escape(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
@@ -73,8 +96,12 @@ fn needs_escape(byte: u8) -> bool {
 impl Write for &str {
     fn write(&self, json: &mut Writer) {
         json.0.push(b'"');
-        // In pieces, so that a line break does not have a whole message looked at byte by byte.
-        self.as_bytes().chunks(64).for_each(|piece| json.escaped(piece));
+        if any_needs_escape(self.as_bytes()) {
+            // In pieces, so that a line break does not have a whole message looked at byte by byte.
+            self.as_bytes().chunks(64).for_each(|piece| json.escaped(piece));
+        } else {
+            json.0.extend_from_slice(self.as_bytes());
+        }
         json.0.push(b'"');
     }
 }
