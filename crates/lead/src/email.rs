@@ -115,17 +115,39 @@ impl fmt::Debug for Email {
 }
 
 fn local_identity(local: &str) -> Result<Cow<'_, str>, EmailError> {
-    if local.len() > EMAIL_LOCAL_BYTES_MAX || !local.chars().all(is_local) || !is_dot_atom(local) {
+    if local.len() > EMAIL_LOCAL_BYTES_MAX || !(is_plain(local) || is_grammatical(local)) {
         return Err(EmailError::Local);
     }
     if local.is_ascii() {
-        let is_lower = !local.bytes().any(|byte| byte.is_ascii_uppercase());
-        return Ok(if is_lower { local.into() } else { local.to_ascii_lowercase().into() });
+        return Ok(in_lower_case(local));
     }
     // Letter by letter: `str::to_lowercase` looks at a sigma's neighbours, and identity must not.
     let lower: String = local.chars().flat_map(char::to_lowercase).collect();
     let normal = ComposingNormalizerBorrowed::new_nfc().normalize(&lower).into_owned();
     if normal.len() > EMAIL_LOCAL_BYTES_MAX { Err(EmailError::Local) } else { Ok(normal.into()) }
+}
+
+fn in_lower_case(ascii: &str) -> Cow<'_, str> {
+    let is_lower = !ascii.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_lower { ascii.into() } else { ascii.to_ascii_lowercase().into() }
+}
+
+/// What nearly every name and every domain is, which needs no grammar: letters and digits of ASCII, a dot here and there
+/// between two of them.
+fn is_plain(text: &str) -> bool {
+    let mut before = b'.';
+    for byte in text.bytes() {
+        if !(byte.is_ascii_alphanumeric() || byte == b'.' && before != b'.') {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'.'
+}
+
+/// A dot-atom of letters that we accept, by the whole grammar.
+fn is_grammatical(local: &str) -> bool {
+    local.chars().all(is_local) && is_dot_atom(local)
 }
 
 /// What is no quote, and if it is not ASCII a letter, a digit, or a mark, with which many scripts write letters.
@@ -139,11 +161,6 @@ fn is_local(c: char) -> bool {
 
 /// The grammar is `email_address`'s, of the ASCII characters: its notion of the others leaves out marks.
 fn is_dot_atom(local: &str) -> bool {
-    // What nearly every name is, which needs no grammar.
-    let is_plain = |atom: &str| !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if local.split('.').all(is_plain) {
-        return true;
-    }
     if local.is_ascii() {
         return EmailAddress::is_valid_local_part(local);
     }
@@ -153,6 +170,20 @@ fn is_dot_atom(local: &str) -> bool {
 
 /// The domain in ASCII and lower case.
 fn domain_identity(domain: &str) -> Result<Cow<'_, str>, EmailError> {
+    let ascii =
+        if is_plain_domain(domain) { in_lower_case(domain) } else { unusual_domain_identity(domain)? };
+    if ascii.contains('.') { Ok(ascii) } else { Err(EmailError::DomainOfOneLabel) }
+}
+
+/// Plain as a name may be, and of labels that are short enough: nothing that UTS 46 would map, decode or refuse.
+fn is_plain_domain(domain: &str) -> bool {
+    const LABEL_BYTES_MAX: usize = 63;
+    is_plain(domain)
+        && domain.as_bytes().split(|byte| *byte == b'.').all(|label| label.len() <= LABEL_BYTES_MAX)
+}
+
+/// By the whole of UTS 46, which the plain ones need not.
+fn unusual_domain_identity(domain: &str) -> Result<Cow<'_, str>, EmailError> {
     // UTS 46 would drop these silently; joiners are part of some scripts and it checks them itself.
     if domain.chars().any(|c| text::is_invisible(c) && !matches!(c, '\u{200C}' | '\u{200D}')) {
         return Err(EmailError::Domain);
@@ -160,8 +191,40 @@ fn domain_identity(domain: &str) -> Result<Cow<'_, str>, EmailError> {
     let ascii = Uts46::new()
         .to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
         .map_err(|_| EmailError::Domain)?;
-    if !EmailAddress::is_valid_domain(&ascii) {
-        return Err(EmailError::Domain);
+    if EmailAddress::is_valid_domain(&ascii) { Ok(ascii) } else { Err(EmailError::Domain) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        EMAIL_LOCAL_BYTES_MAX, in_lower_case, is_grammatical, is_plain, is_plain_domain,
+        unusual_domain_identity,
+    };
+
+    /// Every text of up to five of these, and what is about as long as a label or a domain may be.
+    fn texts() -> impl Iterator<Item = String> {
+        const LETTERS: [&str; 7] = ["a", "Z", "0", ".", "-", "_", "xn--"];
+        let short = (0..=5_u32).flat_map(|count| {
+            (0..LETTERS.len().pow(count)).map(move |number| {
+                (0..count).map(|place| LETTERS[number / LETTERS.len().pow(place) % LETTERS.len()]).collect()
+            })
+        });
+        let long = (60..=66).flat_map(|bytes| {
+            let label = "a".repeat(bytes);
+            [format!("{label}.b"), format!("B.{label}"), [label.as_str(); 3].join("."), label]
+        });
+        short.chain(long)
     }
-    if ascii.contains('.') { Ok(ascii) } else { Err(EmailError::DomainOfOneLabel) }
+
+    #[test]
+    fn what_is_plain_is_so_by_the_whole_grammar_too() {
+        for text in texts() {
+            if text.len() <= EMAIL_LOCAL_BYTES_MAX && is_plain(&text) {
+                assert!(is_grammatical(&text), "{text}");
+            }
+            if is_plain_domain(&text) {
+                assert_eq!(unusual_domain_identity(&text), Ok(in_lower_case(&text)), "{text}");
+            }
+        }
+    }
 }

@@ -41,7 +41,9 @@ pub(crate) fn at_most(
 
 /// Nothing that could be seen: white space, control characters and characters without a glyph.
 pub(crate) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c))
+    // Nearly every text begins with what can be seen.
+    !text.as_bytes().first().is_some_and(u8::is_ascii_graphic)
+        && text.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c))
 }
 
 /// Characters that shape or join their neighbours and show nothing themselves.
