@@ -67,7 +67,7 @@ fn note_address(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules) -> D
 }
 
 fn note_name(sheet: &mut Sheet, name: &str) {
-    if words(name).any(|(word, _)| matches!(word, b"http" | b"https" | b"www")) {
+    if words(name).any(|word| matches!(word.letters, b"http" | b"https" | b"www")) {
         sheet.note(&sheet::LINK_IN_NAME);
     }
 }

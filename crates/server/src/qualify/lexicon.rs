@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::text::words;
+use super::text::{Word, head, words};
 
 /// Declares the groups of `lists/phrases.txt`, each with its heading there.
 macro_rules! groups {
@@ -44,6 +44,8 @@ groups! {
     NotABuyer = "not_a_buyer",
     SourceStrong = "source_strong",
     SourceWeak = "source_weak",
+    WordBudget = "word_budget",
+    WordWww = "word_www",
 }
 
 /// The groups that a text has a phrase of.
@@ -64,59 +66,71 @@ impl Found {
         self.spam_words.count_ones()
     }
 
-    /// Adds every group of which a phrase begins where `text` does, at a word of a folded text.
-    pub(super) fn add(&mut self, text: &[u8]) {
-        for phrase in LEXICON.candidates(text) {
-            // The last byte first: it tells most of them apart, and is compared without a call.
-            let last = phrase.text.len() - 1;
-            if text.get(last) == Some(&phrase.text[last]) && text.starts_with(&phrase.text) {
-                self.groups |= 1 << phrase.group as u32;
-                self.spam_words |= phrase.spam_bit;
-            }
+    /// Adds every group of which a phrase begins where `word` does.
+    #[inline(always)] // Half of the words are known to begin none before a call would have been made.
+    pub(super) fn add(&mut self, lexicon: &Lexicon, word: Word<'_>) {
+        for phrase in lexicon.candidates(word.head).iter().filter(|phrase| phrase.begins(word)) {
+            self.groups |= 1 << phrase.group as u32;
+            self.spam_words |= phrase.spam_bit;
         }
     }
 }
 
 /// Every group that has a phrase in `folded`, a text as [`fold`](super::text::fold) makes it.
 pub(super) fn look_up(folded: &str) -> Found {
+    let lexicon = lexicon();
     let mut found = Found::default();
-    words(folded).for_each(|(_, text)| found.add(text));
+    words(folded).for_each(|word| found.add(lexicon, word));
     found
 }
 
+/// The words and phrases of the committed list.
+pub(super) fn lexicon() -> &'static Lexicon {
+    &LEXICON
+}
+
 /// The phrases, found by their first letters: a word of a text comes upon one or two that it may begin.
-struct Lexicon {
+pub(super) struct Lexicon {
     /// In the order of their slots.
     phrases: Vec<Phrase>,
     /// Where in `phrases` each slot begins, and at last where the last one ends.
-    slots: Vec<u16>,
+    slots: Box<[u16; Self::SLOTS as usize + 1]>,
 }
 
 struct Phrase {
     /// What a text has to begin with; a space is at the end, but where the phrase may go on.
     text: Box<[u8]>,
+    /// Its first eight bytes, and which bits of them there are: enough for most texts that do not begin so.
+    head: u64,
+    head_mask: u64,
     group: Group,
     /// Of a spam word a bit of its own, or else none.
     spam_bit: u64,
+}
+
+impl Phrase {
+    /// Whether the text from `word` on begins with the phrase.
+    fn begins(&self, word: Word<'_>) -> bool {
+        word.head & self.head_mask == self.head && (self.text.len() <= 8 || word.text.starts_with(&self.text))
+    }
 }
 
 impl Lexicon {
     /// Several for each phrase.
     const SLOTS: u32 = 4_096;
 
-    /// Those phrases that `text` may begin with.
-    fn candidates(&self, text: &[u8]) -> &[Phrase] {
-        let Some(slot) = slot(text) else { return &[] };
+    /// Those phrases that a text with this head may begin with.
+    fn candidates(&self, head: u64) -> &[Phrase] {
+        let slot = slot(head);
         &self.phrases[usize::from(self.slots[slot])..usize::from(self.slots[slot + 1])]
     }
 }
 
 /// The slot of all that begins with the same three bytes, which every phrase has.
-fn slot(text: &[u8]) -> Option<usize> {
-    let [first, second, third] = *text.first_chunk()?;
+fn slot(head: u64) -> usize {
     // Multiplied by the golden ratio of 2^32, all three have a part in the highest bits.
-    let hash = u32::from_le_bytes([first, second, third, 0]).wrapping_mul(0x9E37_79B9);
-    Some((hash / (u32::MAX / Lexicon::SLOTS + 1)) as usize)
+    let hash = ((head & 0xFF_FFFF) as u32).wrapping_mul(0x9E37_79B9);
+    (hash / (u32::MAX / Lexicon::SLOTS + 1)) as usize
 }
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
@@ -136,21 +150,24 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
                     (spam_bit, next_spam_bit) = (next_spam_bit, next_spam_bit << 1);
                 }
                 let text = line.strip_suffix('*').map_or_else(|| format!("{line} "), str::to_owned);
-                phrases.push(Phrase { text: text.into_bytes().into(), group, spam_bit });
+                let text = text.into_bytes().into_boxed_slice();
+                assert!(text.len() >= 3, "every phrase of the committed list has three bytes");
+                let head_mask = u64::MAX >> (64 - 8 * text.len().min(8));
+                phrases.push(Phrase { head: head(&text), head_mask, text, group, spam_bit });
             }
         }
     }
-    let slot_of = |phrase: &Phrase| slot(&phrase.text).expect("every phrase has three bytes");
+    let slot_of = |phrase: &Phrase| slot(phrase.head);
     phrases.sort_by_key(slot_of);
-    let begins = |slot: u32| phrases.partition_point(|phrase| slot_of(phrase) < slot as usize) as u16;
-    let slots = (0..=Lexicon::SLOTS).map(begins).collect();
-    Lexicon { phrases, slots }
+    let begins = |slot: usize| phrases.partition_point(|phrase| slot_of(phrase) < slot) as u16;
+    let slots = std::array::from_fn(begins);
+    Lexicon { phrases, slots: Box::new(slots) }
 });
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, LEXICON, look_up};
-    use crate::qualify::text::fold;
+    use super::{Group, LEXICON, Phrase, look_up};
+    use crate::qualify::text::{beginning, fold};
 
     #[test]
     fn every_phrase_is_folded_and_in_one_group_of_those_together() {
@@ -164,6 +181,30 @@ mod tests {
         for phrase in &LEXICON.phrases {
             let is_spam_word = phrase.group == Group::SpamWord;
             assert_eq!(phrase.spam_bit != 0, is_spam_word, "each spam word has a bit");
+        }
+    }
+
+    #[test]
+    fn finds_what_begins_with_a_phrase_and_nothing_else() {
+        let text_of = |phrase: &Phrase| String::from_utf8(phrase.text.to_vec()).unwrap();
+        let phrases: Vec<_> =
+            LEXICON.phrases.iter().map(|phrase| (format!(" {}", text_of(phrase)), phrase)).collect();
+        for phrase in LEXICON.phrases.iter().map(text_of) {
+            let shorter = beginning(&phrase, phrase.len() - 1);
+            for text in [
+                format!(" {phrase}"),
+                format!(" {phrase}x y "),
+                format!(" {shorter}"),
+                format!(" {shorter}x "),
+            ] {
+                let text = format!("{} ", text.trim_end());
+                let expected = phrases.iter().filter(|(phrase, _)| text.contains(phrase.as_str()));
+                let expected = expected.fold((0, 0), |(groups, spam_words), (_, phrase)| {
+                    (groups | 1 << phrase.group as u32, spam_words | phrase.spam_bit)
+                });
+                let found = look_up(&text);
+                assert_eq!((found.groups, found.spam_words), expected, "{text}");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::amounts::Currency;
 use super::hints;
 use super::keywords::Keywords;
-use super::lexicon::{Found, Group};
+use super::lexicon::{Found, Group, lexicon};
 use super::sheet::{self, Kind, Sheet};
 use super::text::{beginning, count_bytes, fold_in, is_unspaced, words};
 
@@ -53,7 +53,7 @@ pub(super) fn note(
     if is_shouted(message) {
         sheet.note(&sheet::SHOUTING);
     }
-    let currency = if seen.the_word_budget { Currency::Suffix } else { Currency::Needed };
+    let currency = if found.has(Group::WordBudget) { Currency::Suffix } else { Currency::Needed };
     hints::note_budget(sheet, message, found, currency);
     hints::note_timeline(sheet, found);
     keywords.note_found(sheet, folded);
@@ -67,7 +67,11 @@ pub(super) fn note(
 fn off_topic(message: &str, folded: &str, seen: &Seen, intents: usize) -> Option<&'static Kind> {
     let found = seen.phrases;
     let spam = found.spam_words() as usize + if found.has(Group::Spam) { 2 } else { 0 };
-    let links = count(message, "://").max(if seen.the_word_www { count(folded, " www ") } else { 0 });
+    // Nearly always none, which is found out sooner than how many.
+    let addresses =
+        if count_bytes(message, |byte| *byte == b':') > 0 { message.matches("://").count() } else { 0 };
+    let names = if found.has(Group::WordWww) { folded.matches(" www ").count() } else { 0 };
+    let links = addresses.max(names);
     if spam >= 2 && spam > intents {
         Some(&sheet::SPAM)
     } else if links >= 3 + intents {
@@ -82,16 +86,11 @@ fn off_topic(message: &str, folded: &str, seen: &Seen, intents: usize) -> Option
         Some(&sheet::STUDENT)
     } else if found.has(Group::Test) {
         Some(&sheet::TEST_MESSAGE)
-    } else if intents == 0 && is_gibberish(folded) {
+    } else if intents == 0 && is_gibberish(folded, seen.long_words) {
         Some(&sheet::GIBBERISH)
     } else {
         None
     }
-}
-
-/// Nearly always none, which a search that does not count finds out sooner.
-fn count(text: &str, part: &str) -> usize {
-    if text.contains(part) { text.matches(part).count() } else { 0 }
 }
 
 /// By words: fewer than four, or fewer than three different ones, is trivial unless it shows intent; from eight on it
@@ -99,7 +98,7 @@ fn count(text: &str, part: &str) -> usize {
 fn length(folded: &str, seen: &Seen, intents: usize) -> &'static Kind {
     let unspaced = if folded.is_ascii() { 0 } else { folded.chars().filter(|c| is_unspaced(*c)).count() };
     let words_or_pairs = if unspaced > 0 { seen.words.max(unspaced / 2) } else { seen.words };
-    let is_varied = unspaced >= 8 || seen.three_different;
+    let is_varied = unspaced >= 8 || has_three_different(folded);
     match words_or_pairs {
         8.. if is_varied => &sheet::MESSAGE_SUBSTANTIAL,
         4.. if is_varied => &sheet::MESSAGE_SHORT,
@@ -114,33 +113,34 @@ struct Seen {
     phrases: Found,
     /// How many.
     words: usize,
-    three_different: bool,
-    the_word_budget: bool,
-    the_word_www: bool,
+    /// How many of them are long enough to be asked whether they can be pronounced.
+    long_words: usize,
     /// `40 users`, `12 people` and the like.
     a_number_of_people: bool,
 }
 
 impl Seen {
     fn in_words_of(folded: &str) -> Self {
+        let lexicon = lexicon();
         let mut seen = Self::default();
-        let (mut first, mut second, mut after_number) = (None, None, false);
-        for (word, text) in words(folded) {
-            seen.phrases.add(text);
+        let mut after_number = false;
+        for word in words(folded) {
+            seen.phrases.add(lexicon, word);
             seen.words += 1;
-            if !seen.three_different && *first.get_or_insert(word) != word {
-                seen.three_different = *second.get_or_insert(word) != word;
-            }
-            match word {
-                b"budget" => seen.the_word_budget = true,
-                b"www" => seen.the_word_www = true,
-                _ => {}
-            }
-            seen.a_number_of_people |= after_number && is_of_people(word);
-            after_number = word[0].is_ascii_digit();
+            seen.long_words += usize::from(word.letters.len() >= LONG_BYTES_MIN);
+            seen.a_number_of_people |= after_number && is_of_people(word.letters);
+            after_number = word.letters[0].is_ascii_digit();
         }
         seen
     }
+}
+
+/// Whether there are three different words, which the first few of most messages are.
+fn has_three_different(folded: &str) -> bool {
+    let mut words = words(folded).map(|word| word.letters);
+    let Some(first) = words.next() else { return false };
+    let Some(second) = words.find(|word| *word != first) else { return false };
+    words.any(|word| word != first && word != second)
 }
 
 fn is_of_people(word: &[u8]) -> bool {
@@ -166,7 +166,9 @@ fn is_of_people(word: &[u8]) -> bool {
 /// Twenty letters or more that have a case, four in five of them capitals.
 fn is_shouted(message: &str) -> bool {
     let (upper, lower) = if message.is_ascii() {
-        (count_bytes(message, u8::is_ascii_uppercase), count_bytes(message, u8::is_ascii_lowercase))
+        let upper = count_bytes(message, u8::is_ascii_uppercase);
+        // Fewer are not four in five of twenty.
+        (upper, if upper >= 16 { count_bytes(message, u8::is_ascii_lowercase) } else { 0 })
     } else {
         let count = |is_such: fn(char) -> bool| message.chars().filter(|c| is_such(*c)).count();
         (count(char::is_uppercase), count(char::is_lowercase))
@@ -174,26 +176,41 @@ fn is_shouted(message: &str) -> bool {
     upper + lower >= 20 && upper >= 4 * lower
 }
 
+/// Bytes of the shortest word of which it counts whether it can be pronounced.
+const LONG_BYTES_MIN: usize = 4;
+
 /// Whether more than half of the words of four letters or more, two at least, cannot be pronounced. Says nothing of
 /// other alphabets.
-fn is_gibberish(folded: &str) -> bool {
-    let (mut all, mut strange) = (0_usize, 0_usize);
-    for (word, _) in words(folded).filter(|(word, _)| word.len() >= 4) {
-        all += 1;
-        strange += usize::from(is_unpronounceable(word));
+fn is_gibberish(folded: &str, long_words: usize) -> bool {
+    let (mut strange, mut plain) = (0_usize, 0_usize);
+    for word in words(folded).filter(|word| word.letters.len() >= LONG_BYTES_MIN) {
+        if is_unpronounceable(word.letters) {
+            strange += 1;
+        } else {
+            plain += 1;
+        }
+        if 2 * plain >= long_words {
+            return false;
+        }
     }
-    strange >= 2 && 2 * strange > all
+    strange >= 2
 }
 
 /// ASCII letters only, and no vowel, six consonants in a row, or one letter four times in a row.
 fn is_unpronounceable(letters: &[u8]) -> bool {
-    if !letters.iter().all(u8::is_ascii_lowercase) {
-        return false;
+    let (mut vowels, mut consonants_in_a_row, mut same_in_a_row, mut before) = (0_usize, 0_u32, 0_u32, 0);
+    let mut is_strange = false;
+    for &letter in letters {
+        match letter {
+            b'a' | b'e' | b'i' | b'o' | b'u' | b'y' => (vowels, consonants_in_a_row) = (vowels + 1, 0),
+            b'a'..=b'z' => consonants_in_a_row += 1,
+            _ => return false,
+        }
+        same_in_a_row = if letter == before { same_in_a_row + 1 } else { 1 };
+        is_strange |= consonants_in_a_row >= 6 || same_in_a_row >= 4;
+        before = letter;
     }
-    let is_vowel = |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
-    !letters.iter().any(is_vowel)
-        || letters.windows(6).any(|run| !run.iter().any(is_vowel))
-        || letters.windows(4).any(|run| run.iter().all(|letter| *letter == run[0]))
+    is_strange || vowels == 0
 }
 
 #[cfg(test)]

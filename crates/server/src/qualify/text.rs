@@ -60,29 +60,64 @@ pub(super) fn fold_into(folded: &mut String, text: &str) {
 /// Appends a text of ASCII: each byte is written, and written over where it is a space after another.
 fn fold_plain_into(folded: &mut String, plain: &[u8]) {
     let mut before = folded.as_bytes().last().copied().unwrap_or(b' ');
-    for piece in plain.chunks(128) {
-        let mut bytes = [0; 128];
-        let mut end = 0;
+    // As many as a byte counts, so that the place to write at is within bounds whatever it is.
+    for piece in plain.chunks(usize::from(u8::MAX)) {
+        let mut bytes = [0; 256];
+        let mut end: u8 = 0;
         for byte in piece {
             let letter = FOLDED[usize::from(*byte)];
-            bytes[end] = letter;
-            end += usize::from((letter != b' ') | (before != b' '));
+            bytes[usize::from(end)] = letter;
+            // Of all that `FOLDED` has, only two spaces make a space together.
+            end += u8::from(letter | before > b' ');
             before = letter;
         }
-        folded.push_str(str::from_utf8(&bytes[..end]).expect("ASCII is UTF-8"));
+        folded.push_str(str::from_utf8(&bytes[..usize::from(end)]).expect("ASCII is UTF-8"));
     }
 }
 
-/// The words of a folded text, each with the text from there on.
-pub(super) fn words(folded: &str) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// A word of a folded text.
+#[derive(Clone, Copy)]
+pub(super) struct Word<'a> {
+    /// The word itself.
+    pub(super) letters: &'a [u8],
+    /// The text from there on.
+    pub(super) text: &'a [u8],
+    /// Its first eight bytes, as [`head`] has them.
+    pub(super) head: u64,
+}
+
+/// The words of a folded text.
+pub(super) fn words(folded: &str) -> impl Iterator<Item = Word<'_>> {
     let mut rest = folded.as_bytes();
     std::iter::from_fn(move || {
         let text = rest.strip_prefix(b" ")?;
-        // By hand: words are short, and a search takes longer to begin than to find the next space.
-        let end = text.iter().position(|byte| *byte == b' ')?;
-        rest = &text[end..];
-        Some((&text[..end], text))
+        let head = head(text);
+        let end = match until_space(head) {
+            8.. => 8 + text.get(8..)?.iter().position(|byte| *byte == b' ')?,
+            end => end,
+        };
+        let (letters, after) = text.split_at_checked(end)?;
+        rest = after;
+        Some(Word { letters, text, head })
     })
+}
+
+/// The first eight bytes of a text as one number, the first the lowest; zeros where the text is shorter.
+pub(super) fn head(text: &[u8]) -> u64 {
+    u64::from_le_bytes(text.first_chunk().copied().unwrap_or_else(|| {
+        let mut bytes = [0; 8];
+        bytes[..text.len()].copy_from_slice(text);
+        bytes
+    }))
+}
+
+/// How many bytes of a head come before its first space, of which most words have one there.
+fn until_space(head: u64) -> usize {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // A space becomes a zero, and the lowest zero is the lowest byte whose highest bit comes from a borrow alone.
+    let zeroed = head ^ (EACH * b' ' as u64);
+    let borrowed = zeroed.wrapping_sub(EACH) & !zeroed & (EACH << 7);
+    borrowed.trailing_zeros() as usize / 8
 }
 
 /// How many bytes are such.
@@ -108,7 +143,62 @@ pub(super) fn is_unspaced(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{beginning, fold};
+    use super::{beginning, fold, fold_into, words};
+
+    /// What folding is, character by character.
+    fn fold_by_characters(text: &str) -> String {
+        let mut folded = String::from(" ");
+        for character in text.chars() {
+            if character.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&character) {
+                folded.extend(character.to_lowercase().map(|lower| if lower == 'ς' { 'σ' } else { lower }));
+            } else if !folded.ends_with(' ') {
+                folded.push(' ');
+            }
+        }
+        if folded.ends_with(' ') { folded } else { folded + " " }
+    }
+
+    #[test]
+    fn ascii_is_folded_as_every_character_is() {
+        let characters = || (0..128_u8).map(char::from).chain(['é', 'Σ', 'İ', '\u{301}', '—', '営']);
+        let mut all = String::new();
+        for first in characters() {
+            for second in characters() {
+                let pair = format!("{first}{second}");
+                assert_eq!(fold(&pair, 100), fold_by_characters(&pair), "{pair:?}");
+                all.push_str(&pair);
+            }
+        }
+        // Over the seams of the pieces in which it is done, wherever they lie.
+        for letters in 0..8 {
+            let all = "X".repeat(letters) + &all;
+            assert_eq!(fold(&all, all.len()), fold_by_characters(&all), "{letters} letters later");
+        }
+        let mut two = String::new();
+        ["One,", " two"].into_iter().for_each(|text| fold_into(&mut two, text));
+        assert_eq!(two, " one  two ");
+    }
+
+    #[test]
+    fn words_are_what_stands_between_spaces() {
+        for bytes in 0..=40 {
+            for text in
+                ["a".repeat(bytes), "é!".repeat(bytes), "abcdefg ".repeat(bytes), "12345678 ".repeat(bytes)]
+            {
+                let folded = format!("{}{}", fold(&text, 1_000), &fold(&"b".repeat(bytes), 1_000)[1..]);
+                let expected: Vec<_> =
+                    folded.split(' ').filter(|word| !word.is_empty()).map(str::as_bytes).collect();
+                assert_eq!(
+                    words(&folded).map(|word| word.letters).collect::<Vec<_>>(),
+                    expected,
+                    "{folded:?}"
+                );
+                for word in words(&folded) {
+                    assert!(folded.as_bytes().ends_with(word.text) && word.text.starts_with(word.letters));
+                }
+            }
+        }
+    }
 
     #[test]
     fn folds_case_and_punctuation() {

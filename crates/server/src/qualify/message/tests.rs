@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use crate::qualify::Scorer;
 use crate::qualify::rules::Rules;
+use crate::qualify::text::fold_in;
 use crate::record::{Scored, ScoringRules};
 
 /// From a lead of whom next to nothing is known to one of whom everything is.
@@ -112,4 +113,35 @@ fn an_amount_beside_the_word_budget_needs_no_currency() {
     let lead = || contexts().swap_remove(3);
     assert!(has(&speaking(lead(), "Our budget is about 50k for this."), "budget_large"));
     assert!(!has(&speaking(lead(), "We moved 50k leads through it last year."), "budget_large"));
+}
+
+#[test]
+fn what_cannot_be_pronounced_is_told_in_one_pass_as_by_its_definition() {
+    fn by_definition(letters: &[u8]) -> bool {
+        let is_vowel = |byte: &u8| b"aeiouy".contains(byte);
+        letters.iter().all(u8::is_ascii_lowercase)
+            && (!letters.iter().any(is_vowel)
+                || letters.windows(6).any(|run| !run.iter().any(is_vowel))
+                || letters.windows(4).any(|run| run.iter().all(|letter| *letter == run[0])))
+    }
+    // Every word of eight of these, shorter ones in some of them.
+    for number in 0..4_usize.pow(8) {
+        let word: Vec<u8> = (0..8).map(|place| b"ast9"[number / 4_usize.pow(place) % 4]).collect();
+        let word = &word[..8 - number % 7 / 5];
+        assert_eq!(super::is_unpronounceable(word), by_definition(word), "{word:?}");
+    }
+}
+
+#[test]
+fn gibberish_is_more_than_half_of_the_long_words_and_two_at_least() {
+    for (strange, plain) in (0..6).flat_map(|strange| (0..6).map(move |plain| (strange, plain))) {
+        let message = format!("{}{}{}", "to ", "word ".repeat(plain), "qwrtp ".repeat(strange));
+        let folded = fold_in(&mut String::new(), &message, 1_000).to_owned();
+        let seen = super::Seen::in_words_of(&folded);
+        assert_eq!(
+            super::is_gibberish(&folded, seen.long_words),
+            strange >= 2 && strange > plain,
+            "{message}"
+        );
+    }
 }
