@@ -58,7 +58,7 @@ fn note_address(sheet: &mut Sheet, lead: &Submission, rules: &ScoringRules) -> D
         DomainClass::FreeMail => &sheet::FREE_MAIL_DOMAIN,
         DomainClass::Disposable => &sheet::DISPOSABLE_DOMAIN,
     });
-    match domains::mailbox(lead.email.identity()) {
+    match domains::mailbox(&lead.email) {
         Mailbox::Personal => {}
         Mailbox::Role => sheet.note(&sheet::ROLE_ADDRESS),
         Mailbox::NoReply => sheet.note(&sheet::NO_REPLY_ADDRESS),

@@ -1,9 +1,11 @@
 //! Classes of email domains and addresses, from committed lists.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use agentflow_lead::Email;
+use foldhash::{HashMap, HashSet};
+
+use super::text::words;
 
 /// What kind of provider a domain belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,27 +21,39 @@ pub(super) enum DomainClass {
 /// Most domains that are read from the workspace's own list.
 const OWN_DOMAINS_MAX: usize = 1_000;
 
-static FREE_MAIL: LazyLock<HashSet<&str>> =
-    LazyLock::new(|| include_str!("lists/free_mail.txt").lines().collect());
-static DISPOSABLE: LazyLock<HashSet<&str>> =
-    LazyLock::new(|| include_str!("lists/disposable.txt").lines().collect());
+const FREE_MAIL: &str = include_str!("lists/free_mail.txt");
+const DISPOSABLE: &str = include_str!("lists/disposable.txt");
+
+/// The class of every listed domain.
+static LISTED: LazyLock<HashMap<&str, DomainClass>> = LazyLock::new(|| {
+    let free_mail = FREE_MAIL.lines().map(|domain| (domain, DomainClass::FreeMail));
+    let disposable = DISPOSABLE.lines().map(|domain| (domain, DomainClass::Disposable));
+    free_mail.chain(disposable).collect()
+});
 static ROLES: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("lists/role_addresses.txt").lines().collect());
 
 /// The class of a domain in ASCII and lower case. Subdomains of a disposable domain are disposable too.
 pub(super) fn classify(domain: &str, own_disposable: &[String]) -> DomainClass {
-    let parents =
-        || std::iter::successors(Some(domain), |rest| rest.split_once('.').map(|(_, parent)| parent));
+    let listed = &*LISTED;
+    let class = listed.get(domain).copied().unwrap_or(DomainClass::Business);
+    let is_disposable = |parent: &str| listed.get(parent) == Some(&DomainClass::Disposable);
     let own = |listed: &String| is_within(domain, listed);
-    if parents().any(|parent| DISPOSABLE.contains(parent))
+    if class == DomainClass::Disposable
+        || parents(domain).any(is_disposable)
         || own_disposable.iter().take(OWN_DOMAINS_MAX).any(own)
     {
-        DomainClass::Disposable
-    } else if FREE_MAIL.contains(domain) {
-        DomainClass::FreeMail
-    } else {
-        DomainClass::Business
+        return DomainClass::Disposable;
     }
+    class
+}
+
+/// The domains that `domain` is under, the nearest first.
+fn parents(domain: &str) -> impl Iterator<Item = &str> {
+    fn parent(domain: &str) -> Option<&str> {
+        domain.bytes().position(|byte| byte == b'.').map(|dot| &domain[dot + 1..])
+    }
+    std::iter::successors(parent(domain), |domain| parent(domain))
 }
 
 /// Whether `domain` is `listed` or under it; `listed` as a person writes it: any case, `@` or `*.` before it.
@@ -71,9 +85,10 @@ pub(super) enum Mailbox {
 }
 
 /// The kind of mailbox by the local part of an address in lower case; what follows a plus does not count.
-pub(super) fn mailbox(identity: &str) -> Mailbox {
-    let local = identity.rsplit_once('@').map_or(identity, |(local, _)| local);
-    let local = local.split_once('+').map_or(local, |(before, _)| before);
+pub(super) fn mailbox(email: &Email) -> Mailbox {
+    let identity = email.identity();
+    let local = &identity[..identity.len() - email.domain().len() - 1];
+    let local = local.bytes().position(|byte| byte == b'+').map_or(local, |plus| &local[..plus]);
     if matches!(
         local,
         "noreply" | "no-reply" | "no.reply" | "no_reply" | "donotreply" | "do-not-reply" | "mailer-daemon"
@@ -89,36 +104,11 @@ pub(super) fn mailbox(identity: &str) -> Mailbox {
 /// Whether a company's folded name and a domain go together: a label of the domain is the name, or one begins the other
 /// and the shorter has four letters or more. Legal forms do not count.
 pub(super) fn is_company_of(folded_company: &str, domain: &str) -> bool {
-    const LEGAL_FORMS: [&str; 24] = [
-        "inc",
-        "llc",
-        "ltd",
-        "limited",
-        "gmbh",
-        "ag",
-        "sa",
-        "bv",
-        "nv",
-        "corp",
-        "corporation",
-        "co",
-        "company",
-        "plc",
-        "oy",
-        "ab",
-        "as",
-        "srl",
-        "spa",
-        "sas",
-        "kg",
-        "se",
-        "the",
-        "group",
-    ];
-    let named = || folded_company.split(' ').filter(|word| !word.is_empty() && !LEGAL_FORMS.contains(word));
-    let fits = |label: &str| {
-        let mut name = named().flat_map(str::chars);
-        let mut label = label.chars().filter(|character| *character != '-');
+    let named = || words(folded_company).map(|word| word.letters).filter(|word| !is_legal_form(word));
+    // A label is ASCII, so what differs from it in a letter differs in its first byte.
+    let fits = |label: &[u8]| {
+        let mut name = named().flatten();
+        let mut label = label.iter().filter(|byte| **byte != b'-');
         let mut shared = 0;
         loop {
             match (name.next(), label.next()) {
@@ -129,12 +119,23 @@ pub(super) fn is_company_of(folded_company: &str, domain: &str) -> bool {
             }
         }
     };
-    let labels = domain.rsplit_once('.').map_or("", |(labels, _)| labels);
-    named().next().is_some() && labels.split('.').any(fits)
+    let labels = domain.bytes().rposition(|byte| byte == b'.').map_or("", |dot| &domain[..dot]);
+    named().next().is_some() && labels.as_bytes().split(|byte| *byte == b'.').any(fits)
+}
+
+#[rustfmt::skip] // One line of them, not twenty-four.
+fn is_legal_form(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"inc" | b"llc" | b"ltd" | b"limited" | b"gmbh" | b"ag" | b"sa" | b"bv" | b"nv" | b"corp" | b"corporation" | b"co" | b"company"
+            | b"plc" | b"oy" | b"ab" | b"as" | b"srl" | b"spa" | b"sas" | b"kg" | b"se" | b"the" | b"group"
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use agentflow_lead::Email;
+
     use super::{DISPOSABLE, DomainClass, FREE_MAIL, Mailbox, classify, is_company_of, mailbox};
     use crate::qualify::text::fold;
 
@@ -159,22 +160,26 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_lower_case_long_enough_and_apart() {
-        assert!(FREE_MAIL.len() >= 60 && DISPOSABLE.len() >= 100);
-        for domain in FREE_MAIL.iter().chain(DISPOSABLE.iter()) {
+        assert!(FREE_MAIL.lines().count() >= 60 && DISPOSABLE.lines().count() >= 100);
+        for domain in FREE_MAIL.lines().chain(DISPOSABLE.lines()) {
             assert!(
                 domain.contains('.')
                     && domain.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
             );
         }
-        assert!(FREE_MAIL.is_disjoint(&DISPOSABLE));
+        assert!(!FREE_MAIL.lines().any(|domain| DISPOSABLE.lines().any(|other| other == domain)));
     }
 
     #[test]
     fn mailboxes_are_told_by_the_local_part() {
-        assert_eq!(mailbox("info@x.co"), Mailbox::Role);
-        assert_eq!(mailbox("sales+eu@x.co"), Mailbox::Role);
-        assert_eq!(mailbox("no-reply@x.co"), Mailbox::NoReply);
-        assert_eq!(mailbox("informant@x.co"), Mailbox::Personal);
+        for (email, expected) in [
+            ("info@x.co", Mailbox::Role),
+            ("Sales+eu@x.co", Mailbox::Role),
+            ("no-reply@x.co", Mailbox::NoReply),
+            ("informant@x.co", Mailbox::Personal),
+        ] {
+            assert_eq!(mailbox(&Email::parse(email).unwrap()), expected, "{email}");
+        }
     }
 
     #[test]
