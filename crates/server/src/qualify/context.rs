@@ -35,19 +35,24 @@ pub(super) fn note(
 ) {
     let class = note_address(sheet, lead, rules);
     note_name(sheet, fold_in(buffer, &lead.name, LABEL_BYTES_MAX));
-    let mut searched = String::with_capacity(256);
+    let searched = buffer;
+    searched.clear();
     if let Some(company) = &lead.company {
         sheet.note(&sheet::COMPANY_NAMED);
-        fold_into(&mut searched, beginning(company, LABEL_BYTES_MAX));
-        if class == DomainClass::Business && domains::is_company_of(&searched, lead.email.domain()) {
+        fold_into(searched, beginning(company, LABEL_BYTES_MAX));
+        if class == DomainClass::Business && domains::is_company_of(searched, lead.email.domain()) {
             sheet.note(&sheet::COMPANY_MATCHES_DOMAIN);
         }
     }
     if let Some(source) = &lead.source {
-        note_source(sheet, fold_in(buffer, source, LABEL_BYTES_MAX), rules);
+        // No keyword is looked for in it.
+        let start = searched.len();
+        fold_into(searched, beginning(source, LABEL_BYTES_MAX));
+        note_source(sheet, &searched[start..], rules);
+        searched.truncate(start);
     }
-    note_fields(sheet, lead, keywords, &mut searched);
-    keywords.note_found(sheet, &searched);
+    note_fields(sheet, lead, keywords, searched);
+    keywords.note_found(sheet, searched);
     sheet.limit(&sheet::CONTEXT_LIMIT, 6, 75);
 }
 
@@ -124,18 +129,23 @@ impl Topic {
             name[length] = byte.to_ascii_lowercase();
             length += 1;
         }
-        match str::from_utf8(&name[..length]).expect("ASCII is UTF-8") {
-            name if name.contains("budget") => Some(Self::Budget),
-            name if ["timeline", "timeframe", "urgency"].iter().any(|part| name.contains(part)) => {
+        match &name[..length] {
+            name if has(name, b"budget") => Some(Self::Budget),
+            name if has(name, b"timeline") || has(name, b"timeframe") || has(name, b"urgency") => {
                 Some(Self::Timeline)
             }
-            "employees" | "numberofemployees" | "employeecount" | "companysize" | "teamsize"
-            | "headcount" | "seats" | "users" => Some(Self::Size),
-            "phone" | "phonenumber" | "telephone" | "tel" | "mobile" => Some(Self::Phone),
-            "jobtitle" | "title" | "role" | "position" => Some(Self::JobTitle),
+            b"employees" | b"numberofemployees" | b"employeecount" | b"companysize" | b"teamsize"
+            | b"headcount" | b"seats" | b"users" => Some(Self::Size),
+            b"phone" | b"phonenumber" | b"telephone" | b"tel" | b"mobile" => Some(Self::Phone),
+            b"jobtitle" | b"title" | b"role" | b"position" => Some(Self::JobTitle),
             _ => None,
         }
     }
+}
+
+/// Whether a name has this part; names are short, and a search takes longer to begin than to compare at each place.
+fn has<const BYTES: usize>(name: &[u8], part: &[u8; BYTES]) -> bool {
+    name.windows(BYTES).any(|window| window == part)
 }
 
 fn note_field(sheet: &mut Sheet, topic: Topic, text: &str, folded: &str) {

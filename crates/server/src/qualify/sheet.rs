@@ -137,7 +137,7 @@ pub(super) struct Sheet {
 impl Sheet {
     /// A sheet with the base on it.
     pub(super) fn new() -> Self {
-        let mut sheet = Self { signals: Vec::with_capacity(12), noted: 0, total: 0, sides: [0; 5] };
+        let mut sheet = Self { signals: Vec::with_capacity(16), noted: 0, total: 0, sides: [0; 5] };
         sheet.note(&BASE);
         sheet
     }

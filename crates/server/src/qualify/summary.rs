@@ -2,6 +2,9 @@
 
 use super::sheet::{self, Sheet, Side};
 
+/// No summary is longer.
+const SUMMARY_BYTES: usize = 192;
+
 /// Describes what was noted.
 pub(super) fn summarise(sheet: &Sheet) -> String {
     let address = if sheet.has(&sheet::DISPOSABLE_DOMAIN) {
@@ -27,8 +30,10 @@ pub(super) fn summarise(sheet: &Sheet) -> String {
     } else {
         says(sheet, Side::Timeline)
     };
-    [address, " ", company, ", ", begins, length, ends, ". Budget ", budget, ", time frame ", timeline, "."]
-        .concat()
+    let mut summary = String::with_capacity(SUMMARY_BYTES);
+    summary.extend([address, " ", company, ", ", begins, length, ends]);
+    summary.extend([". Budget ", budget, ", time frame ", timeline, "."]);
+    summary
 }
 
 /// What is to be said of the message, in up to three pieces.
