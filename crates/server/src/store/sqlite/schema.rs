@@ -62,7 +62,7 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     // The checkpoint thread does it, off the commit path.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
-    // In KiB. Every few commits look through all of it: SQLite forgets the numbers that pages had while it put them in order.
+    // In KiB, where it is negative. No larger: where SQLite has put pages in order, the next commit looks through all of them.
     connection.pragma_update(None, "cache_size", -4 * 1024)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_plans(connection)?;

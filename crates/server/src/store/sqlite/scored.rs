@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use agentflow_events::{Action, Confidence, Dimensions, Qualification, Score};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::rows;
 use crate::qualify::detail_of;
@@ -16,12 +16,17 @@ use crate::record::{Scored, Signal};
 pub(super) const SCORE: &str =
     "coalesce(json_extract(scored, '$[0]'), json_extract(scored, '$.qualification.score'))";
 
-/// Most are shorter, and are written without being moved.
-const EXPECTED_BYTES: usize = 512;
-
 /// `[100,"high","A summary.","approve",[86,100,90,86],"rules/1",[["intent_pilot",4]]]`, the dimensions in the order of an event.
-#[derive(Deserialize)]
-struct Array(Score, Confidence, String, Action, [Score; 4], String, Vec<ReadSignal>);
+#[derive(Serialize, Deserialize)]
+struct Array<Text, Signal>(Score, Confidence, Text, Action, [Score; 4], Text, Vec<Signal>);
+
+/// `["intent_pilot",4]`, with the sentence as a third where the catalogue has another.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WrittenSignal<'a> {
+    Known(&'a str, i32),
+    Other(&'a str, i32, &'a str),
+}
 
 /// What the first versions wrote.
 #[derive(Deserialize)]
@@ -30,8 +35,8 @@ struct Object {
     signals: Vec<ReadSignal>,
 }
 
-impl From<Array> for Object {
-    fn from(array: Array) -> Self {
+impl From<Array<String, ReadSignal>> for Object {
+    fn from(array: Array<String, ReadSignal>) -> Self {
         let Array(score, confidence, summary, recommended_action, dimensions, scored_by, signals) = array;
         let [company_fit, intent_strength, budget_signal, timeline] = dimensions;
         let dimensions = Dimensions { company_fit, intent_strength, budget_signal, timeline };
@@ -41,7 +46,7 @@ impl From<Array> for Object {
     }
 }
 
-/// An array whose third is the sentence, where the catalogue has another; the first versions wrote objects.
+/// The first versions wrote objects, which are read as well.
 #[derive(Deserialize)]
 struct ReadSignal {
     name: Cow<'static, str>,
@@ -54,75 +59,28 @@ struct ReadSignal {
 pub(super) fn to_json(scored: &Scored) -> rusqlite::Result<String> {
     let Qualification { score, confidence, summary, recommended_action, dimensions, scored_by } =
         &scored.qualification;
-    let Dimensions { company_fit, intent_strength, budget_signal, timeline } = dimensions;
-    let mut json = Writer(String::with_capacity(EXPECTED_BYTES));
-    json.array(|json| {
-        json.number(score.value().into());
-        json.text(confidence.as_str())?;
-        json.text(summary)?;
-        json.text(recommended_action.as_str())?;
-        json.array(|json| {
-            let all = [company_fit, intent_strength, budget_signal, timeline];
-            all.iter().for_each(|dimension| json.number(dimension.value().into()));
-            Ok(())
-        })?;
-        json.text(scored_by)?;
-        json.array(|json| scored.signals.iter().try_for_each(|signal| json.signal(signal)))
-    })?;
-    json.0.pop();
-    Ok(json.0)
-}
-
-/// JSON in the making, a comma after each value.
-struct Writer(String);
-
-impl Writer {
-    fn array(
-        &mut self,
-        write_values: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
-        self.0.push('[');
-        write_values(self)?;
-        if self.0.ends_with(',') {
-            self.0.pop();
-        }
-        self.0.push_str("],");
-        Ok(())
-    }
-
-    fn number(&mut self, number: i32) {
-        self.0.push_str(itoa::Buffer::new().format(number));
-        self.0.push(',');
-    }
-
-    fn text(&mut self, text: &str) -> rusqlite::Result<()> {
-        let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        // No byte ends the loop, so the compiler has it ask many at once.
-        if text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
-            self.0.push_str(&rows::to_json(&text)?);
-        } else {
-            self.0.push('"');
-            self.0.push_str(text);
-            self.0.push('"');
-        }
-        self.0.push(',');
-        Ok(())
-    }
-
-    fn signal(&mut self, Signal { name, points, detail }: &Signal) -> rusqlite::Result<()> {
-        self.array(|json| {
-            json.text(name)?;
-            json.number(*points);
-            if detail_of(name) == Some(detail) { Ok(()) } else { json.text(detail) }
-        })
-    }
+    let Dimensions { company_fit, intent_strength, budget_signal, timeline } = *dimensions;
+    let signals =
+        scored.signals.iter().map(|Signal { name, points, detail }| match detail_of(name) == Some(detail) {
+            true => WrittenSignal::Known(name, *points),
+            false => WrittenSignal::Other(name, *points, detail),
+        });
+    rows::to_json(&Array(
+        *score,
+        *confidence,
+        summary.as_str(),
+        *recommended_action,
+        [company_fit, intent_strength, budget_signal, timeline],
+        scored_by.as_str(),
+        signals.collect(),
+    ))
 }
 
 /// From the column `scored`, which may be null.
 pub(super) fn from_column(row: &Row<'_>) -> rusqlite::Result<Option<Scored>> {
     let Object { qualification, signals } = match row.get_ref("scored")? {
         ValueRef::Null => return Ok(None),
-        ValueRef::Text(json) if json.starts_with(b"[") => rows::json::<Array>(row, "scored")?.into(),
+        ValueRef::Text(json) if json.starts_with(b"[") => rows::json::<Array<_, _>>(row, "scored")?.into(),
         _ => rows::json(row, "scored")?,
     };
     let signals = signals.into_iter().map(|ReadSignal { name, points, detail }| {
