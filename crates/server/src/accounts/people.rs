@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{AccountError, Accounts, check};
 use crate::directory::credential_hash;
 use crate::id::{mint, random};
-use crate::record::{Actor, AuditRow, Invitation, Operator, OperatorChange, Role};
+use crate::record::{Actor, AuditRow, FactorState, Invitation, Operator, OperatorChange, Role};
 use crate::store::StoreError;
 
 /// How a new person will sign in.
@@ -82,7 +82,7 @@ impl Accounts {
             role,
             created_at: now,
             invited_until: None,
-            has_second_factor: false,
+            second_factor: FactorState::Off,
         };
         let audit = AuditRow::new(actor, now, "operator.create", id);
         check(self.store.put_operator(operator, audit).await?)?;

@@ -10,14 +10,16 @@ use http::header::SET_COOKIE;
 use maud::{Markup, html};
 use zeroize::Zeroizing;
 
-use super::access::{Views, is_alive};
+use super::access::{Views, Visitor, is_alive};
 use super::agents::short;
 use super::elements::{time, token};
 use super::fault::Fault;
+use super::fields::Draft;
 use super::forms::{EarlyForm, Form, Pairs, Path};
 use super::login::{HOME, Opened, session_cookie};
 use super::once::Notice;
 use super::page::Place;
+use super::proof::WRONG_PASSWORD;
 use super::{Dashboard, page};
 use crate::accounts::{AccountError, Accounts};
 use crate::edge::RemoteAddr;
@@ -52,62 +54,73 @@ pub(super) async fn show(
     State(dashboard): State<Arc<Dashboard>>,
     Views(visitor): Views,
 ) -> Result<Response, Fault> {
-    let now = dashboard.clock.now();
-    let factor = dashboard.factor_section(&visitor).await?;
-    let mut sessions = dashboard.store.sessions(visitor.id()).await?;
-    sessions.retain(|session| is_alive(session, now));
-    let main = html! {
-        main.narrow id="main" {
-            h1 { "Your account" }
-            (dashboard.told(&visitor, PATH))
-            p.facts { (visitor.operator.email) " · " (visitor.operator.role.as_str()) }
-            section { h2 { "Change your password" }
-                form.stack method="post" action={ (PATH) "/password" } {
-                    (token(&visitor))
-                    input type="text" name="email" autocomplete="username" value=(visitor.operator.email) hidden aria-label="Email";
-                    label { span { "Present password" } input type="password" name="present" autocomplete="current-password" required; }
-                    (new_password())
-                    div { button.primary { "Change it, and sign out everywhere else" } }
-                }
-            }
-            (factor)
-            section { h2 { "Where you are signed in" }
-                div.scroll { table.cards {
-                    thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
-                    tbody { @for session in &sessions { tr {
-                        td data-th="Browser" { span title=(session.user_agent) { (short(&session.user_agent)) } @if session.id == visitor.session.id { " " b { "(this one)" } } }
-                        td data-th="From" { (session.remote_addr) }
-                        td data-th="Signed in" { (time(session.created_at, now)) }
-                        td data-th="Last used" { (time(session.seen_at, now)) }
-                        td { @if session.id != visitor.session.id {
-                            form method="post" action={ (PATH) "/sessions" } { (token(&visitor)) input type="hidden" name="session" value=(session.id); button { "End" } }
-                        } }
-                    } } }
-                } }
-            }
-        }
-    };
-    Ok(dashboard.show(&visitor, Place::Account, "Your account", &main).await?)
+    dashboard.show_account(&visitor, &Draft::default()).await
 }
 
-fn new_password() -> Markup {
-    let (least, most) = (Accounts::PASSWORD_CHARS.start(), Accounts::PASSWORD_CHARS.end());
-    html! {
-        label { span { "New password, at least " (least) " characters" }
-            input type="password" name="password" autocomplete="new-password" required minlength=(least) maxlength=(most);
-        }
-        label { span { "The same again" } input type="password" name="again" autocomplete="new-password" required; }
+impl Dashboard {
+    /// The page; `draft` is what was sent by one of its forms.
+    pub(super) async fn show_account(&self, visitor: &Visitor, draft: &Draft) -> Result<Response, Fault> {
+        let now = self.clock.now();
+        let factor = self.factor_section(visitor, draft).await?;
+        let mut sessions = self.store.sessions(visitor.id()).await?;
+        sessions.retain(|session| is_alive(session, now));
+        let main = html! {
+            main.narrow id="main" {
+                h1 { "Your account" }
+                (self.told(visitor, PATH))
+                p.facts { (visitor.operator.email) " · " (visitor.operator.role.as_str()) }
+                section { h2 { "Change your password" }
+                    form.stack method="post" action={ (PATH) "/password" } {
+                        (token(visitor))
+                        input type="text" name="email" autocomplete="username" value=(visitor.operator.email) hidden aria-label="Email";
+                        (draft.password("present", "Present password", "current-password", None))
+                        (new_password(draft))
+                        div { button.primary { "Change it, and sign out everywhere else" } }
+                    }
+                }
+                (factor)
+                section { h2 { "Where you are signed in" }
+                    div.scroll { table.cards {
+                        thead { tr { th { "Browser" } th { "From" } th { "Signed in" } th { "Last used" } th { span.hidden { "End" } } } }
+                        tbody { @for session in &sessions { tr {
+                            td data-th="Browser" { span title=(session.user_agent) { (short(&session.user_agent)) } @if session.id == visitor.session.id { " " b { "(this one)" } } }
+                            td data-th="From" { (session.remote_addr) }
+                            td data-th="Signed in" { (time(session.created_at, now)) }
+                            td data-th="Last used" { (time(session.seen_at, now)) }
+                            td { @if session.id != visitor.session.id {
+                                form method="post" action={ (PATH) "/sessions" } { (token(visitor)) input type="hidden" name="session" value=(session.id); button { "End" } }
+                            } }
+                        } } }
+                    } }
+                }
+            }
+        };
+        let shown = if draft.is_right() {
+            self.show(visitor, Place::Account, "Your account", &main).await?
+        } else {
+            self.show_refused(visitor, Place::Account, "Your account", &main).await?
+        };
+        Ok(shown)
     }
 }
 
-fn read_new_password(form: &Pairs) -> Result<Zeroizing<String>, Fault> {
+fn new_password(draft: &Draft) -> Markup {
+    let range = (*Accounts::PASSWORD_CHARS.start(), *Accounts::PASSWORD_CHARS.end());
+    html! {
+        (draft.password("password", &format!("New password, at least {} characters", range.0), "new-password", Some(range)))
+        (draft.password("again", "The same again", "new-password", None))
+    }
+}
+
+/// The new password of a form, or the form with what is wrong about it.
+fn read_new_password(form: &Pairs) -> Result<Zeroizing<String>, Draft> {
     let password = Zeroizing::new(form.exact("password").unwrap_or_default().to_owned());
     if !Accounts::PASSWORD_CHARS.contains(&password.chars().count()) {
         let (least, most) = (Accounts::PASSWORD_CHARS.start(), Accounts::PASSWORD_CHARS.end());
-        return Err(Fault::Unusable(format!("A password has {least} to {most} characters.")));
+        return Err(Draft::refused("password", format!("A password has {least} to {most} characters.")));
     }
     if form.exact("again") != Some(password.as_str()) {
-        return Err(Fault::Unusable("The two new passwords are not the same.".to_owned()));
+        return Err(Draft::refused("again", "The two new passwords are not the same."));
     }
     Ok(password)
 }
@@ -118,13 +131,18 @@ pub(super) async fn change_password(
     Views(visitor): Views,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let password = read_new_password(&form)?;
-    dashboard.prove_password(&visitor, &form, "present").await?;
+    let password = match read_new_password(&form) {
+        Ok(password) => password,
+        Err(draft) => return dashboard.show_account(&visitor, &draft).await,
+    };
+    if !dashboard.is_password(&visitor, &form, "present").await? {
+        return dashboard.show_account(&visitor, &Draft::refused("present", WRONG_PASSWORD)).await;
+    }
     let accounts = &dashboard.management.accounts;
     let instead_of = visitor.operator.password_hash.clone();
     let operator = accounts.change_password(visitor.actor(), instead_of, password).await?;
     // The new password has ended every session, this one among them, which was let in by a code where one was asked for.
-    let by_code = visitor.operator.has_second_factor;
+    let by_code = visitor.operator.has_second_factor();
     let opened = dashboard.open_session(&operator, by_code, visitor.remote, &headers).await?;
     let Opened { id, token } = opened.ok_or(Fault::SignInFirst(None))?;
     let changed = Notice::Done("Your password is changed; you are signed out everywhere else.".to_owned());
@@ -156,14 +174,18 @@ pub(super) async fn invitation(
         Err(AccountError::NotInvited) => return Ok(not_invited()),
         Err(error) => return Err(error.into()),
     }
+    Ok(reply::html(invitation_page(&invitation, &Draft::default())))
+}
+
+fn invitation_page(invitation: &str, draft: &Draft) -> String {
     let body = html! {
         main.lonely id="main" {
             h1 { "Welcome to AgentFlow" }
             p { "Choose the password that you will sign in with." }
-            form method="post" action={ "/dashboard/invitation/" (invitation) } { (new_password()) button.primary { "Set the password and sign in" } }
+            form method="post" action={ "/dashboard/invitation/" (invitation) } { (new_password(draft)) button.primary { "Set the password and sign in" } }
         }
     };
-    Ok(reply::html(page::bare("Invitation", &body)))
+    page::bare("Invitation", &body)
 }
 
 fn not_invited() -> Response {
@@ -184,7 +206,13 @@ pub(super) async fn accept_invitation(
     headers: HeaderMap,
     EarlyForm(form): EarlyForm,
 ) -> Result<Response, Fault> {
-    let password = read_new_password(&form)?;
+    let password = match read_new_password(&form) {
+        Ok(password) => password,
+        Err(draft) => {
+            let page = invitation_page(&invitation, &draft);
+            return Ok(reply::html_problem(Some(Reason::BadRequest), page));
+        }
+    };
     let operator = match dashboard.management.accounts.accept_invitation(&invitation, password).await {
         Ok(operator) => operator,
         Err(AccountError::NotInvited) => return Ok(not_invited()),

@@ -14,12 +14,14 @@ use zeroize::Zeroizing;
 use super::access::{Administers, Views, Visitor, cookie_named};
 use super::elements::token;
 use super::fault::Fault;
+use super::fields::Draft;
 use super::forms::{EarlyForm, Form, Pairs, Path};
 use super::halfway::Waiting;
 use super::login::{HALFWAY_COOKIE, LOGIN, cleared, cookie_for, session_cookie};
 use super::once::shown_once;
 use super::page::Place;
 use super::people::{OPERATORS, operator_id};
+use super::qr::qr;
 use super::throttle::Attempt;
 use super::{Dashboard, assets, page};
 use crate::accounts::AccountError;
@@ -42,8 +44,8 @@ fn code_field(hint: &str) -> Markup {
 }
 
 impl Dashboard {
-    /// The part of the account page.
-    pub(super) async fn factor_section(&self, visitor: &Visitor) -> Result<Markup, Fault> {
+    /// The part of the account page; `draft` is what was sent to switch it off.
+    pub(super) async fn factor_section(&self, visitor: &Visitor, draft: &Draft) -> Result<Markup, Fault> {
         let active = self.management.accounts.active_factor(visitor.id()).await?;
         let password = html! {
             label { span { "Your password" } input type="password" name="password" autocomplete="current-password" required; }
@@ -54,7 +56,7 @@ impl Dashboard {
                     @if factor.is_locked() { p.notice.bad { (LOCKED) } }
                     p { "A code of your authenticator app is asked for when you sign in. Recovery codes left: " b { (factor.recovery_codes) } "." }
                     form.stack method="post" action={ (ACCOUNT) "/factor/off" } {
-                        (token(visitor)) (password) (code_field("A code of the app, or a recovery code"))
+                        (token(visitor)) (password) (code_field("A code of the app, or a recovery code")) (draft.told("code"))
                         div { button.bad { "Switch it off" } }
                     }
                 } @else {
@@ -74,12 +76,14 @@ impl Dashboard {
         secret: &TotpSecret,
         wrong: Option<&str>,
     ) -> Result<Response, Fault> {
+        let url = secret.url(&visitor.operator.email);
         let main = html! {
             main.narrow id="main" {
                 h1 { "Set up an authenticator app" }
                 @if let Some(wrong) = wrong { p.notice.bad role="alert" { (wrong) } }
-                (shown_once("Add this key to the app, as one that is based on time.", &secret.base32()))
-                (shown_once("The same as a link, for apps that take one.", &secret.url(&visitor.operator.email)))
+                section.once { p { "Scan this with the app:" } (qr(&url, "QR code of the key below")) }
+                (shown_once("Or add this key to the app by hand, as one that is based on time.", &secret.base32()))
+                (shown_once("The same as a link, for apps that take one.", &url))
                 form.stack method="post" action={ (ACCOUNT) "/factor/confirm" } {
                     (token(visitor)) (code_field("The code that the app shows now"))
                     p.hint { "It counts from then on; you are signed out everywhere else." }
@@ -127,7 +131,9 @@ pub(super) async fn begin(
     Views(visitor): Views,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    dashboard.prove_password(&visitor, &form, "password").await?;
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, "To set up an authenticator app.").await? {
+        return Ok(asks);
+    }
     let secret = dashboard.management.accounts.begin_factor(visitor.actor(), visitor.session.id).await?;
     dashboard.show_begun(&visitor, &secret, None).await
 }
@@ -168,9 +174,17 @@ pub(super) async fn switch_off(
     Views(visitor): Views,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    dashboard.prove_password(&visitor, &form, "password").await?;
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, "To switch the second factor off.").await? {
+        return Ok(asks);
+    }
     let attempt = dashboard.attempt_within(&visitor)?;
-    dashboard.prove_code(attempt, &visitor.operator, visitor.remote, &form).await?.taken_back();
+    match dashboard.prove_code(attempt, &visitor.operator, visitor.remote, &form).await {
+        Ok(attempt) => attempt.taken_back(),
+        Err(Fault::Unusable(wrong)) => {
+            return dashboard.show_account(&visitor, &Draft::refused("code", wrong)).await;
+        }
+        Err(fault) => return Err(fault),
+    }
     dashboard.management.accounts.delete_factor(visitor.actor(), visitor.id()).await?;
     Ok(dashboard.done(&visitor, ACCOUNT, "The second factor is switched off."))
 }
@@ -227,7 +241,7 @@ pub(super) async fn sign_in_with_code(
     let Some((waiting, halfway)) = dashboard.waiting(&headers) else { return Ok(reply::see_other(LOGIN)) };
     let operator = dashboard.store.operator(waiting.operator_id).await?;
     let operator = operator.filter(|operator| operator.password_hash == waiting.password_hash);
-    let Some(operator) = operator.filter(|operator| operator.has_second_factor) else {
+    let Some(operator) = operator.filter(|operator| operator.has_second_factor()) else {
         dashboard.halfway.end(&halfway);
         return Ok(reply::see_other(LOGIN));
     };

@@ -36,8 +36,6 @@ pub(super) enum Fault {
     NoMethod,
     /// The form cannot be used; one sentence says why.
     Unusable(String),
-    /// The password that was asked for again is not the operator's.
-    WrongPassword,
     /// Codes or passwords were tried too often; how long to wait.
     TooOften(Duration),
     /// As many are doing this as may at the same time; one sentence says what.
@@ -48,11 +46,6 @@ pub(super) enum Fault {
     Store(StoreError),
     /// A task of the server's own died.
     Internal,
-}
-
-impl Fault {
-    /// What is said of a wrong one.
-    pub(super) const WRONG_PASSWORD: &str = "This is not your password.";
 }
 
 impl From<StoreError> for Fault {
@@ -94,9 +87,6 @@ impl IntoResponse for Fault {
                 "This address is for a form of the dashboard, or cannot be changed. Open the page and do it there.".to_owned(),
             ),
             Fault::Unusable(why) => (Some(Reason::BadRequest), "That did not work", why),
-            Fault::WrongPassword => {
-                (Some(Reason::BadRequest), "That did not work", Fault::WRONG_PASSWORD.to_owned())
-            }
             Fault::TooOften(until) => {
                 wait = Some(until);
                 let until = elements::rough(until.max(Duration::from_secs(1)));

@@ -47,6 +47,11 @@ impl Draft {
         Self { given: Some(given), wrong: Vec::new() }
     }
 
+    /// A blank form with one field marked.
+    pub(super) fn refused(field: &'static str, why: impl Into<String>) -> Self {
+        Self { given: None, wrong: vec![(field, why.into())] }
+    }
+
     /// Marks a field; the sentence is shown at it.
     pub(super) fn refuse(&mut self, field: &'static str, why: impl Into<String>) {
         self.wrong.push((field, why.into()));
@@ -96,6 +101,26 @@ impl Draft {
                 span { (label) }
                 input type=(kind) name=(name) value=(self.value(name, present)) required[*required]
                     min=[range.map(|range| range.0)] max=[range.map(|range| range.1)] placeholder=[*placeholder]
+                    aria-invalid=[wrong.then_some("true")] aria-describedby=[wrong.then(|| format!("wrong-{name}"))];
+            }
+            (self.told(name))
+        }
+    }
+
+    /// A field for a password, which is never filled with what was typed.
+    pub(super) fn password(
+        &self,
+        name: &'static str,
+        label: &str,
+        autocomplete: &str,
+        chars: Option<(usize, usize)>,
+    ) -> Markup {
+        let wrong = self.is_wrong(name);
+        html! {
+            label {
+                span { (label) }
+                input type="password" name=(name) autocomplete=(autocomplete) required
+                    minlength=[chars.map(|chars| chars.0)] maxlength=[chars.map(|chars| chars.1)]
                     aria-invalid=[wrong.then_some("true")] aria-describedby=[wrong.then(|| format!("wrong-{name}"))];
             }
             (self.told(name))

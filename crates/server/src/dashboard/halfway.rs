@@ -107,7 +107,7 @@ mod tests {
     use super::Halfway;
     use crate::edge::Sender;
     use crate::id::mint;
-    use crate::record::{Operator, Role};
+    use crate::record::{FactorState, Operator, Role};
 
     #[test]
     fn a_sign_in_waits_for_minutes_and_the_oldest_makes_room() {
@@ -120,7 +120,7 @@ mod tests {
             role: Role::Viewer,
             created_at: start,
             invited_until: None,
-            has_second_factor: true,
+            second_factor: FactorState::On,
         };
         let halfway = Halfway::default();
         let sender = |last: u16| Sender::from(IpAddr::from([192, 0, (last >> 8) as u8, last as u8]));

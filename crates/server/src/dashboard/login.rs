@@ -126,7 +126,7 @@ impl Dashboard {
         let entered = self.enter(&operator, next, remote, headers).await?;
         match &entered {
             // Only a whole sign-in forgets what failed before, or codes could be tried without end between right passwords.
-            Some(_) if operator.has_second_factor => attempt.taken_back(),
+            Some(_) if operator.has_second_factor() => attempt.taken_back(),
             Some(_) => attempt.succeeded(),
             None => {}
         }
@@ -142,7 +142,7 @@ impl Dashboard {
         remote: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Option<Response>, Fault> {
-        if operator.has_second_factor {
+        if operator.has_second_factor() {
             return Ok(Some(factor::ask(&self.halfway.begin(
                 operator,
                 next,

@@ -31,6 +31,7 @@ mod page;
 mod people;
 mod presence;
 mod proof;
+mod qr;
 mod review;
 mod secrets;
 mod settings;

@@ -17,7 +17,7 @@ use super::forms::{Form, Pairs, Path};
 use super::settings::Tab;
 use crate::accounts::{AccountError, Credential, Invited};
 use crate::id::TokenId;
-use crate::record::Role;
+use crate::record::{FactorState, Role};
 
 pub(super) const OPERATORS: &str = "/dashboard/settings/operators";
 const TOKENS: &str = "/dashboard/settings/tokens";
@@ -65,11 +65,15 @@ impl Dashboard {
                     td data-th="Sign-in" {
                         @if let Some(until) = person.invited_until { span { (badge("wait", "invited")) " until " (utc(until)) } }
                         @else if person.password_hash.is_empty() { (badge("bad", "no password")) }
-                        @else { (badge("good", if person.has_second_factor { "password and code" } else { "password" })) }
+                        @else { @match person.second_factor {
+                            FactorState::Off => (badge("good", "password")),
+                            FactorState::On => (badge("good", "password and code")),
+                            FactorState::Locked => span title="Too many wrong codes were given in a row, by somebody who has the password. A recovery code or a reset lets this person in; then another password is due." { (badge("bad", "codes locked")) },
+                        } }
                     }
                     td.acts data-th="Actions" { div.buttons {
                         form method="post" action={ (OPERATORS) "/" (person.id) "/invite" } { (token(visitor)) button { "New invitation" } }
-                        @if person.has_second_factor && person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/factor" } { (token(visitor)) button { "Reset second factor" } } }
+                        @if person.has_second_factor() && person.id != visitor.id() { form method="post" action={ (OPERATORS) "/" (person.id) "/factor" } { (token(visitor)) button { "Reset second factor" } } }
                         @if person.id != visitor.id() { (risky(visitor, &format!("{OPERATORS}/{}/delete", person.id), "Delete", "Signed out everywhere at once; the tokens of this person are refused.")) }
                     } }
                 } } }

@@ -124,7 +124,7 @@ mod tests {
 
     use super::Presence;
     use crate::id::mint;
-    use crate::record::{Operator, Role};
+    use crate::record::{FactorState, Operator, Role};
 
     #[test]
     fn others_are_seen_for_half_a_minute() {
@@ -138,7 +138,7 @@ mod tests {
             role: Role::Viewer,
             created_at: start,
             invited_until: None,
-            has_second_factor: false,
+            second_factor: FactorState::Off,
         };
         let (ann, bob) = (person(workspace, "ann@example.com"), person(workspace, "bob@example.com"));
         let (lead, presence) = (mint(start), Presence::default());

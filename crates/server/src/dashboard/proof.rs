@@ -22,6 +22,9 @@ use crate::reason::Reason;
 use crate::record::{AuditRow, Operator};
 use crate::reply;
 
+/// What is said of a wrong one.
+pub(super) const WRONG_PASSWORD: &str = "This is not your password.";
+
 impl Dashboard {
     /// Counts a try at an account.
     pub(super) fn attempt(&self, email: &str, remote: IpAddr) -> Result<Attempt<'_>, Fault> {
@@ -79,21 +82,22 @@ impl Dashboard {
         });
     }
 
-    /// Refuses unless the field has the visitor's password.
-    pub(super) async fn prove_password(
+    /// Whether the field has the visitor's password.
+    pub(super) async fn is_password(
         &self,
         visitor: &Visitor,
         form: &Pairs,
         field: &str,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let attempt = self.attempt_within(visitor)?;
         let given = Zeroizing::new(form.exact(field).unwrap_or_default().to_owned());
         let operator = Some(visitor.operator.clone());
-        let Some((_, attempt)) = self.try_password(attempt, visitor.remote, operator, given).await? else {
-            return Err(Fault::WrongPassword);
-        };
-        attempt.taken_back();
-        Ok(())
+        let proven = self.try_password(attempt, visitor.remote, operator, given).await?;
+        let is_right = proven.is_some();
+        if let Some((_, attempt)) = proven {
+            attempt.taken_back();
+        }
+        Ok(is_right)
     }
 
     /// A page that asks for the visitor's password and then sends the same form again; none where the form has it. `what` says
@@ -105,27 +109,25 @@ impl Dashboard {
         what: &str,
     ) -> Result<Option<Response>, Fault> {
         let is_given = form.has("password");
-        if is_given {
-            match self.prove_password(visitor, form, "password").await {
-                Ok(()) => return Ok(None),
-                Err(Fault::WrongPassword) => {}
-                Err(fault) => return Err(fault),
-            }
+        if is_given && self.is_password(visitor, form, "password").await? {
+            return Ok(None);
         }
+        let place = Place::of(&visitor.path);
+        let back = if place == Place::Account { "/dashboard/account" } else { "/dashboard/settings" };
         let main = html! {
             main.narrow id="main" {
                 h1 { "Your password, please" }
                 p { (what) }
-                @if is_given { p.notice.bad role="alert" { (Fault::WRONG_PASSWORD) } }
+                @if is_given { p.notice.bad role="alert" { (WRONG_PASSWORD) } }
                 form.stack method="post" action=(visitor.path) {
                     (token(visitor))
                     @for (name, value) in form.except(&["token", "password"]) { input type="hidden" name=(name) value=(value); }
                     label { span { "Your password" } input type="password" name="password" autocomplete="current-password" required autofocus; }
-                    div.buttons { button.primary { "Confirm" } a.button href="/dashboard/settings" { "Cancel" } }
+                    div.buttons { button.primary { "Confirm" } a.button href=(back) { "Cancel" } }
                 }
             }
         };
-        let page = self.show(visitor, Place::Settings, "Your password", &main).await?;
+        let page = self.show(visitor, place, "Your password", &main).await?;
         Ok(Some(if is_given { reply::refused(Reason::Forbidden, page) } else { page }))
     }
 }

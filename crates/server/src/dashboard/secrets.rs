@@ -138,7 +138,13 @@ pub(super) async fn reveal(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let direction = direction_of(&direction)?;
-    dashboard.prove_password(&visitor, &form, "password").await?;
+    let what = match direction {
+        SecretDirection::Inbound => "To see the inbound URL and its signing secret.",
+        SecretDirection::Outbound => "To see the outbound signing secret.",
+    };
+    if let Some(asks) = dashboard.asks_password(&visitor, &form, what).await? {
+        return Ok(asks);
+    }
     let page = path(direction);
     let (secret, token) = dashboard.management.rotation.reveal(visitor.actor(), direction).await?;
     let Some(token) = token else {

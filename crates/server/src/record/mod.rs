@@ -14,7 +14,7 @@ pub use delivery::{
 pub use exchange::{Exchange, SentRequest, SignedRequest, Timings};
 pub use inbound::{Finding, InboundLogRow, InboundStatus, StoredSubmission};
 pub use lead::{DecisionRecord, Lead, LeadState, Scored, Signal};
-pub use session::{SecondFactor, Session};
+pub use session::{FactorState, SecondFactor, Session};
 pub use workspace::{
     Actor, ApiToken, AuditRow, Change, Endpoint, Invitation, Operator, OperatorChange, Role, ScoringRules,
     SealedBytes, SecretDirection, SecretRow, SecretUses, Settings, Workspace,

@@ -52,6 +52,28 @@ impl SecondFactor {
 
     /// Whether its codes count no more.
     pub fn is_locked(&self) -> bool {
-        self.wrong_codes >= Self::WRONG_CODES_MAX
+        FactorState::after(Some(self.wrong_codes)) == FactorState::Locked
+    }
+}
+
+/// Whether a sign-in asks for a code after the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactorState {
+    /// It does not.
+    Off,
+    /// It does.
+    On,
+    /// It does, and takes recovery codes alone: the factor is [locked](SecondFactor::is_locked).
+    Locked,
+}
+
+impl FactorState {
+    /// The state of an active factor with so many wrong codes in a row; absent: there is none.
+    pub fn after(wrong_codes: Option<u32>) -> Self {
+        match wrong_codes {
+            None => Self::Off,
+            Some(wrong) if wrong >= SecondFactor::WRONG_CODES_MAX => Self::Locked,
+            Some(_) => Self::On,
+        }
     }
 }

@@ -7,6 +7,7 @@ use agentflow_events::{Moment, OperatorId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::FactorState;
 use crate::id::{AuditId, EndpointId, SecretId, TokenId, mint};
 
 /// What a workspace may set; `GET/PUT /api/v1/settings` shows exactly this.
@@ -204,13 +205,18 @@ pub struct Operator {
     pub invited_until: Option<Moment>,
     /// Whether a sign-in asks for a code after the password. Told by the store; changed by its
     /// [`FactorStore`](crate::store::FactorStore) alone.
-    pub has_second_factor: bool,
+    pub second_factor: FactorState,
 }
 
 impl Operator {
     /// The person as who makes a change.
     pub fn actor(&self) -> Actor {
         Actor { workspace_id: self.workspace_id, operator_id: self.id }
+    }
+
+    /// Whether a sign-in asks for a code after the password.
+    pub fn has_second_factor(&self) -> bool {
+        self.second_factor != FactorState::Off
     }
 }
 

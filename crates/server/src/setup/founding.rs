@@ -12,7 +12,7 @@ use crate::directory::credential_hash;
 use crate::id::{EndpointId, SecretId, mint, random};
 use crate::password;
 use crate::record::{
-    Actor, ApiToken, Endpoint, Operator, Role, SecretDirection, SecretRow, Settings, Workspace,
+    Actor, ApiToken, Endpoint, FactorState, Operator, Role, SecretDirection, SecretRow, Settings, Workspace,
 };
 use crate::store::Founding;
 use crate::vault::Vault;
@@ -38,7 +38,7 @@ pub(super) fn new(vault: &Vault, base_url: &str, certificate: &Path, now: Moment
         role: Role::Admin,
         created_at: now,
         invited_until: None,
-        has_second_factor: false,
+        second_factor: FactorState::Off,
     };
     let actor = Actor { workspace_id: workspace.id, operator_id: admin.id };
     let (token, api_token) = api_token(actor, FIRST_TOKEN.to_owned(), Role::Admin, now);

@@ -57,7 +57,7 @@ async fn every_place_that_takes_a_password_in_a_session_shares_one_limit_that_st
     for nth in 0..5 {
         assert_eq!(sign_in(&rig, &rig.first.admin_email, "wrong").await.status, 403);
         assert_eq!(sign_in(&rig, &rig.first.admin_email, "wrong").await.status, 403);
-        assert_eq!(reveal("wrong").await, 400);
+        assert_eq!(reveal("wrong").await, 403);
         assert_eq!(change("wrong").await, 400);
         assert_eq!(
             reveal(&rig.first.admin_password).await,

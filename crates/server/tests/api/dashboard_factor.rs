@@ -99,9 +99,10 @@ async fn with_factor() -> Signed {
     let begin = async |password: &str| {
         post(&rig, "/dashboard/account/factor", &cookie, &[("token", &token), ("password", password)]).await
     };
-    assert_eq!(begin("wrong").await.status, 400);
+    assert_eq!(begin("wrong").await.status, 403);
     let begun = begin(&rig.first.admin_password).await;
     let [base32, url] = shown(&begun).try_into().unwrap();
+    assert!(text(&begun).contains("<svg class=\"qr\""), "and as a code to scan");
     assert!(
         url.starts_with("otpauth://totp/AgentFlow:") && url.contains(&format!("secret={base32}")),
         "{url}"
@@ -232,10 +233,16 @@ async fn a_hundred_wrong_codes_over_hours_lock_it_until_a_recovery_code_is_given
     }
     let signed = signed.restarted().await;
     let halfway = signed.halfway().await;
+    let body = json!({"email": "a@example.com", "role": "admin", "password": PASSWORD});
+    signed.rig.call("POST", "/api/v1/operators", body).await.expect(201);
+    let other = cookie_of(&sign_in(&signed.rig, "a@example.com", PASSWORD).await);
+    let people = async || text(&get(&signed.rig, "/dashboard/settings/operators", &other).await);
+    assert!(people().await.contains("codes locked"), "another admin sees it");
     let locked = signed.give(&halfway, &code(&signed.base32, &signed.clock)).await;
     assert!(locked.status == 403 && text(&locked).contains("codes of the app count no more"));
     assert_eq!(signed.actions().await.iter().filter(|action| *action == "second_factor.lock").count(), 1);
     assert_eq!(signed.give(&halfway, &signed.recovery[0]).await.status, 303);
+    assert!(people().await.contains("password and code"));
     assert_eq!(signed.give(&signed.halfway().await, &code(&signed.base32, &signed.clock)).await.status, 303);
     signed.rig.stop().await;
 }
@@ -249,7 +256,7 @@ async fn it_is_switched_off_with_password_and_code() {
         let pairs = [("token", signed.token.as_str()), ("password", password), ("code", code)];
         post(rig, "/dashboard/account/factor/off", &signed.cookie, &pairs).await.status
     };
-    assert_eq!(off("wrong", &code(&signed.base32, clock)).await, 400);
+    assert_eq!(off("wrong", &code(&signed.base32, clock)).await, 403);
     assert_eq!(off(&rig.first.admin_password, &wrong_code(&signed.base32, clock)).await, 400);
     assert_eq!(off(&rig.first.admin_password, "").await, 400);
     signed.halfway().await;

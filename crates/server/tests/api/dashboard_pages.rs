@@ -177,6 +177,15 @@ async fn a_form_that_cannot_be_used_says_so_at_the_field_and_keeps_what_was_type
     check("/dashboard/settings/operators", &[("email", "nobody"), ("role", "viewer")], "email", "nobody")
         .await;
     check("/dashboard/settings/tokens", &[("name", ""), ("role", "admin")], "name", "selected>admin").await;
+    let (change, other) = ("/dashboard/account/password", "another one, long enough");
+    for (present, password, again, wrong) in [
+        ("not it", other, other, "present"),
+        (rig.first.admin_password.as_str(), "short", "short", "password"),
+        (rig.first.admin_password.as_str(), other, "mistyped", "again"),
+    ] {
+        let fields = [("present", present), ("password", password), ("again", again)];
+        check(change, &fields, wrong, "Where you are signed in").await;
+    }
     let secrets = rig.get("/api/v1/secrets").await;
     assert_eq!(secrets["items"].as_array().unwrap().len(), 2, "no secret was replaced");
     rig.stop().await;

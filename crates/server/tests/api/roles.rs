@@ -4,7 +4,7 @@ use agentflow_server::clock::Clock;
 use agentflow_server::directory::credential_hash;
 use agentflow_server::id::{EndpointId, SecretId, mint, random};
 use agentflow_server::record::{
-    ApiToken, Endpoint, Operator, Role, SecretDirection, SecretRow, Settings, Workspace,
+    ApiToken, Endpoint, FactorState, Operator, Role, SecretDirection, SecretRow, Settings, Workspace,
 };
 use agentflow_server::setup;
 use agentflow_server::store::Founding;
@@ -25,7 +25,7 @@ fn founding(vault: &Vault, role: Role, token: &str) -> Founding {
         role,
         created_at: now,
         invited_until: None,
-        has_second_factor: false,
+        second_factor: FactorState::Off,
     };
     let secret = |direction| {
         let id: SecretId = mint(now);

@@ -16,9 +16,9 @@ use agentflow_server::directory::{Directory, credential_hash};
 use agentflow_server::id::{DeliveryId, DestinationId, mint, random};
 use agentflow_server::intake::Dispatch;
 use agentflow_server::record::{
-    ApiToken, AuditRow, Delivery, DeliveryState, Destination, DueDelivery, Endpoint, EventRow, InboundLogRow,
-    InboundStatus, Lead, LeadState, Operator, Role, Scored, SecretDirection, SecretRow, Settings,
-    StoredSubmission, Workspace,
+    ApiToken, AuditRow, Delivery, DeliveryState, Destination, DueDelivery, Endpoint, EventRow, FactorState,
+    InboundLogRow, InboundStatus, Lead, LeadState, Operator, Role, Scored, SecretDirection, SecretRow,
+    Settings, StoredSubmission, Workspace,
 };
 use agentflow_server::store::sqlite::SqliteStore;
 use agentflow_server::store::{Accept, Accepted, Basis, Decide, Decided, Founding, LeadWrite, Store};
@@ -282,7 +282,7 @@ fn founding(workspace_id: WorkspaceId, vault: &Vault, schedule: &[u32], now: Mom
             role: Role::Admin,
             created_at: now,
             invited_until: None,
-            has_second_factor: false,
+            second_factor: FactorState::Off,
         },
         token: ApiToken {
             id: mint(now),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::rows::{self, bad, blob};
 use super::{SqliteStore, accept, factors};
 use crate::id::TokenId;
-use crate::record::{ApiToken, AuditRow, Change, Invitation, Operator, OperatorChange, Role};
+use crate::record::{ApiToken, AuditRow, Change, FactorState, Invitation, Operator, OperatorChange, Role};
 use crate::store::{AccountChanged, AccountStore, StoreError};
 
 #[async_trait]
@@ -141,7 +141,7 @@ impl AccountStore for SqliteStore {
 
 pub(super) const OPERATORS: &str =
     "SELECT operators.*, invitations.expires_at AS invited_until,
-        EXISTS (SELECT 1 FROM factors WHERE factors.operator = operators.id AND is_active = 1) AS has_second_factor
+        (SELECT wrong_codes FROM factors WHERE factors.operator = operators.id AND is_active = 1) AS wrong_codes
      FROM operators LEFT JOIN invitations ON invitations.operator = operators.id";
 
 pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
@@ -153,7 +153,7 @@ pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
         role: role(row, "role")?,
         created_at: rows::moment(row, "created_at")?,
         invited_until: rows::moment_or_null(row, "invited_until")?,
-        has_second_factor: row.get("has_second_factor")?,
+        second_factor: FactorState::after(row.get("wrong_codes")?),
     })
 }
 

@@ -38,7 +38,7 @@ impl SessionStore for SqliteStore {
                 let may = known.is_some_and(|known| {
                     known.workspace_id == session.workspace_id
                         && known.password_hash == proven.password_hash
-                        && (proven.by_code || !known.has_second_factor)
+                        && (proven.by_code || !known.has_second_factor())
                 });
                 if !may {
                     return Ok(false);

@@ -3,7 +3,7 @@
 use super::Harness;
 use super::world::{Outcome, START, World, after};
 use crate::id::{mint, random};
-use crate::record::{ApiToken, Invitation, Operator, OperatorChange, Role};
+use crate::record::{ApiToken, FactorState, Invitation, Operator, OperatorChange, Role};
 use crate::store::AccountChanged;
 
 fn person(world: &World, email: &str, role: Role) -> Operator {
@@ -15,7 +15,7 @@ fn person(world: &World, email: &str, role: Role) -> Operator {
         role,
         created_at: after(1),
         invited_until: None,
-        has_second_factor: false,
+        second_factor: FactorState::Off,
     }
 }
 

@@ -5,7 +5,7 @@ use agentflow_events::OperatorId;
 use super::Harness;
 use super::world::{Outcome, World, after};
 use crate::id::{SessionId, mint, random};
-use crate::record::{Role, SealedBytes, SecondFactor, Session};
+use crate::record::{FactorState, Role, SealedBytes, SecondFactor, Session};
 use crate::store::{Proven, StoreError};
 
 fn sealed(byte: u8) -> SealedBytes {
@@ -55,7 +55,7 @@ pub async fn a_factor_counts_once_it_is_confirmed(harness: &dyn Harness) -> Outc
     assert!(put(&world, admin, &sealed(1)).await?);
     assert!(put(&world, admin, &sealed(2)).await?, "begun anew");
     assert!(!world.store.use_step(admin, 7).await?, "not before it is active");
-    assert!(world.store.operator(admin).await?.is_some_and(|who| !who.has_second_factor));
+    assert!(world.store.operator(admin).await?.is_some_and(|who| !who.has_second_factor()));
     assert!(!activate(&world, &sealed(1), 7, &[]).await?, "another was begun since");
     assert!(activate(&world, &sealed(2), 7, &[random(), random()]).await?);
     assert!(!activate(&world, &sealed(2), 8, &[]).await?, "once");
@@ -72,7 +72,7 @@ pub async fn a_factor_counts_once_it_is_confirmed(harness: &dyn Harness) -> Outc
         wrong_codes: 0,
     };
     assert_eq!(found, Some(expected));
-    assert!(world.store.operator(admin).await?.is_some_and(|who| who.has_second_factor));
+    assert!(world.store.operator(admin).await?.is_some_and(|who| who.has_second_factor()));
     let neighbour = world.neighbour().await?;
     assert!(!put(&world, neighbour.founding.admin.id, &sealed(4)).await?, "another workspace's");
     Ok(())
@@ -111,7 +111,13 @@ pub async fn wrong_codes_in_a_row_lock_the_factor(harness: &dyn Harness) -> Outc
     assert!(world.store.use_step(admin, 101).await?);
     assert_eq!(wrong(most - 1).await?, Some((most - 1, false)), "a right one has those before it forgotten");
     assert_eq!(locks().await?, 0);
+    let state = async || {
+        let operator = world.store.operator(admin).await?;
+        Ok::<_, StoreError>(operator.map(|operator| operator.second_factor))
+    };
+    assert_eq!(state().await?, Some(FactorState::On));
     assert_eq!(wrong(3).await?, Some((most, true)));
+    assert_eq!(state().await?, Some(FactorState::Locked));
     assert_eq!(locks().await?, 1, "told once");
     assert!(!world.store.use_step(admin, 102).await?, "a right one does not count any more");
     let world = world.reopened(harness).await;

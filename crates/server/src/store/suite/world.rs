@@ -10,8 +10,9 @@ use super::sent::Sent;
 use crate::directory::sha256;
 use crate::id::{DestinationId, EndpointId, mint};
 use crate::record::{
-    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, InboundLogRow, InboundStatus, Lead,
-    Operator, Role, SealedBytes, SecretDirection, SecretRow, Settings, StoredSubmission, Workspace,
+    ApiToken, AuditRow, Delivery, Destination, DueDelivery, Endpoint, FactorState, InboundLogRow,
+    InboundStatus, Lead, Operator, Role, SealedBytes, SecretDirection, SecretRow, Settings, StoredSubmission,
+    Workspace,
 };
 use crate::store::{
     Accept, Accepted, Cursor, Decide, Decided, DeliveryFilter, Founding, Page, PageRequest, Store, StoreError,
@@ -244,7 +245,7 @@ pub fn founding(settings: Settings) -> Founding {
         role: Role::Admin,
         created_at: START,
         invited_until: None,
-        has_second_factor: false,
+        second_factor: FactorState::Off,
     };
     Founding {
         endpoint: endpoint(workspace.id, START),
