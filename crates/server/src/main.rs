@@ -47,6 +47,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Copies the database into a new file while the server runs; the master key is not in it
+    Backup {
+        /// The copy, which must not exist
+        file: PathBuf,
+    },
     /// Encrypts the stored secrets anew under another master key; no server may run meanwhile
     Rekey {
         /// File of the new key, made where there is none [default: a fresh key in the data folder]
@@ -94,6 +99,7 @@ fn run() -> Result<(), Failure> {
     runtime.block_on(async {
         match arguments.command {
             Some(Command::Init { json }) => init(config, json).await,
+            Some(Command::Backup { file }) => back_up(&config, &file),
             Some(Command::Rekey { new_key_file }) => rekey(config, new_key_file.as_deref()).await,
             None => serve(config).await,
         }
@@ -159,6 +165,19 @@ async fn init(config: Config, json: bool) -> Result<(), Failure> {
     let text = if json { first_start.to_json(self_signed) + "\n" } else { first_start.to_text(self_signed) };
     print(&text).map_err(Failure::start)?;
     FirstStart::told(&config.data_dir).map_err(Failure::start)
+}
+
+fn back_up(config: &Config, file: &Path) -> Result<(), Failure> {
+    let done = setup::back_up(config, file).map_err(|fault| match fault {
+        SetupError::BackupExists(_) => Failure::usage(fault),
+        fault => Failure::start(fault),
+    })?;
+    let (bytes, file) = (done.bytes, file.display());
+    print(&format!(
+        "{bytes} bytes are in {file}\nits secrets open with the master key of {} alone: keep a copy of that, too, and elsewhere\n",
+        done.key_place
+    ))
+    .map_err(Failure::start)
 }
 
 async fn rekey(config: Config, new_key_file: Option<&Path>) -> Result<(), Failure> {

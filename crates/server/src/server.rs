@@ -33,7 +33,7 @@ use crate::telemetry::Metrics;
 #[non_exhaustive]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("listen: cannot listen on {address}: {fault}")]
+    #[error("listen: cannot listen on {address}: {fault}{}", what_to_do(fault))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -49,6 +49,17 @@ pub enum StartError {
     /// Delivery.
     #[error("delivery: {0}")]
     Deliver(#[from] DeliverError),
+}
+
+fn what_to_do(fault: &io::Error) -> &'static str {
+    match fault.kind() {
+        io::ErrorKind::AddrInUse => "; stop what listens there, or name another address with --listen",
+        io::ErrorKind::AddrNotAvailable => "; name an address that this machine has with --listen",
+        io::ErrorKind::PermissionDenied => {
+            "; name a port from 1024 on with --listen, or allow this one (CAP_NET_BIND_SERVICE)"
+        }
+        _ => "",
+    }
 }
 
 /// Why a running server ended by itself: its store can no longer be trusted to write.

@@ -132,6 +132,7 @@ fn an_address_in_use_is_one_line_and_exit_1_and_makes_no_folder() {
     let address = taken.local_addr().unwrap().to_string();
     let output = server(&["--listen", &address, "--data-dir", data.to_str().unwrap()]).output().unwrap();
     check_one_line(&output, 1, &address);
+    check_one_line(&output, 1, "name another address with --listen");
     assert!(!data.exists());
 }
 
@@ -162,4 +163,36 @@ fn a_signal_ends_the_server_in_order_though_nobody_reads_its_log() {
     drop(reader);
     let running = Running::start_telling(&folder.path().join("data"), log.into());
     assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn a_backup_of_a_running_server_starts_with_its_key_and_takes_no_files_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy.db"));
+    let back_up = |to: &Path| {
+        server(&["backup", to.to_str().unwrap(), "--data-dir", data.to_str().unwrap()]).output().unwrap()
+    };
+    check_one_line(&back_up(&copy), 1, "no database to back up");
+    assert!(init(&data).status.success());
+    let running = Running::start(&data);
+    let done = back_up(&copy);
+    assert!(done.status.success(), "{done:?}");
+    let told = String::from_utf8(done.stdout).unwrap();
+    assert!(told.contains("bytes are in") && told.contains("data/master.key"), "{told}");
+    check_one_line(&back_up(&copy), 2, "exists already");
+    check_one_line(&back_up(&folder.path().join("nowhere/copy.db")), 1, "nowhere/copy.db");
+    assert_eq!(running.stop(), Some(0));
+
+    let restored = folder.path().join("restored");
+    std::fs::create_dir(&restored).unwrap();
+    std::fs::rename(&copy, restored.join("agentflow.db")).unwrap();
+    let start = ["--listen", "127.0.0.1:0", "--data-dir", restored.to_str().unwrap()];
+    check_one_line(&server(&start).output().unwrap(), 1, "master key is missing");
+    std::fs::copy(data.join("master.key"), restored.join("master.key")).unwrap();
+    let running = Running::start(&restored);
+    assert!(running.printed.iter().all(|line| !line.starts_with("first start")), "it is the same workspace");
+    assert_eq!(running.stop(), Some(0));
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
 }

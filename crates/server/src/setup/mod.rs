@@ -4,6 +4,7 @@
 //! is filled before the store's one founding transaction makes it true, and removed once it was told. A folder with a
 //! founded store and that file is told about at the next start; one with the file and no workspace is founded anew.
 
+mod backup;
 pub(crate) mod curl;
 mod files;
 mod first_start;
@@ -14,6 +15,7 @@ mod rekey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use backup::{BackedUp, back_up};
 pub use first_start::FirstStart;
 pub(crate) use founding::{api_token, endpoint, inbound_url, secret};
 pub use rekey::{Rekeyed, rekey};
@@ -71,6 +73,12 @@ pub enum SetupError {
     /// A rekey to the present key.
     #[error("{0}: holds the present master key; name a file with another one, or one that is to be made")]
     SameKey(PathBuf),
+    /// A backup never takes the place of another one.
+    #[error("{0}: exists already; name a file that is to be made")]
+    BackupExists(PathBuf),
+    /// A backup of a folder without a database.
+    #[error("{0}: there is no database to back up; name the data folder with --data-dir")]
+    NothingToBackUp(PathBuf),
     /// The folder is in use and its database missing or empty.
     #[error(
         "{0}: the database is missing, though its master key is here; restore it from a backup, check store.url, or use another data folder"

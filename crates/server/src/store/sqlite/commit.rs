@@ -11,13 +11,15 @@ use tokio::sync::oneshot;
 use super::checkpoint::{Signals, checkpoint};
 use super::job::{Cache, Claims, Effects, Job, Message, Tx};
 use super::log::LogBuffer;
-use super::schema::leave_log;
+use super::schema::{BUSY_WAIT, leave_log};
 use crate::store::StoreError;
 
 /// Writes in one transaction.
 const BATCH_MAX: usize = 512;
 /// How long log rows wait for a batch to go with.
 const LOG_FLUSH: Duration = Duration::from_millis(100);
+/// How long a batch waits for readers when the log begins anew. Those of the server are done sooner.
+const RESTART_WAIT: Duration = Duration::from_millis(20);
 
 /// Says so where the writer dies, since nobody would be told otherwise.
 pub(super) struct Alarm(pub(super) Signals);
@@ -152,7 +154,7 @@ impl Thread {
         self.rejected_since_prune += rejected;
         let prune = self.rejected_since_prune >= super::log::PRUNE_EVERY;
         if self.signals.restart.swap(false, Ordering::AcqRel)
-            && let Err(reason) = checkpoint(&self.connection, "RESTART")
+            && let Err(reason) = self.restart_log()
         {
             let _ = self.signals.fail.send(Some(reason));
         }
@@ -207,6 +209,15 @@ impl Thread {
                 false
             }
         }
+    }
+
+    /// Begins the log anew, unless somebody reads what it has: a backup may for minutes, and no commit is to wait for that.
+    fn restart_log(&self) -> Result<(), String> {
+        let wait = |most| self.connection.busy_timeout(most).map_err(|error| error.to_string());
+        wait(RESTART_WAIT)?;
+        let restarted = checkpoint(&self.connection, "RESTART");
+        wait(BUSY_WAIT)?;
+        restarted.map(|_| ())
     }
 
     /// One transaction over the batch; rolled back unless it is committed.

@@ -22,7 +22,9 @@ impl Lock {
     /// # Errors
     /// Another process has them, or `<path>.lock` cannot be made.
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
-        let beside = take_beside(path)?;
+        let failed =
+            |error: io::Error| StoreError::Unusable(format!("its lock file cannot be used: {error}"));
+        let beside = hold(&beside(path, ".lock")).map_err(failed)?.ok_or_else(in_use)?;
         // SQLite gives the log beside the database the same mode. What is wrong with the path is told by its opening.
         let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).ok();
         let database = made.filter(|_| cfg!(target_os = "linux"));
@@ -37,23 +39,16 @@ impl Lock {
     }
 }
 
-fn take_beside(path: &Path) -> Result<File, StoreError> {
-    let lock_path = beside(path, ".lock");
-    let failed = |error: io::Error| StoreError::Unusable(format!("its lock file cannot be used: {error}"));
+/// Opens the file, made where there is none (0600), and locks it; nothing where another process has it.
+pub(super) fn hold(path: &Path) -> io::Result<Option<File>> {
     loop {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&lock_path)
-            .map_err(failed)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         match file.try_lock() {
-            // Deleted between its opening and its locking, it would keep nobody out.
-            Ok(()) if is_at(&file, &lock_path).map_err(failed)? => return Ok(file),
+            // Deleted or renamed between its opening and its locking, it would keep nobody out.
+            Ok(()) if is_at(&file, path)? => return Ok(Some(file)),
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use()),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }

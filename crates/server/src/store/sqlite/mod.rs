@@ -8,6 +8,7 @@ mod accept;
 mod accounts;
 mod admin;
 mod attempts;
+mod backup;
 mod checkpoint;
 mod commit;
 mod factors;
@@ -39,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+pub use self::backup::BackupError;
 pub use self::checkpoint::Pace;
 use self::checkpoint::{Checkpoints, Signals};
 use self::job::Claims;

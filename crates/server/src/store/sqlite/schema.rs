@@ -1,6 +1,7 @@
 //! Opening the file: pragmas, the schema's version, migrations.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -27,6 +28,9 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("0015.sql"),
 ];
 
+/// How long a connection waits for a lock that another one has.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
+
 /// "AgFl": tells the file from other SQLite databases.
 const APPLICATION_ID: i32 = 0x4167_466c;
 
@@ -44,8 +48,24 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.pragma_update(None, "query_only", true)?;
     keep_plans(&connection)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens a database that is to be copied, of a server that runs or ran here. It may have to write: where nobody has it open, the log is
+/// read by way of shared memory that somebody must make. Its end moves nothing.
+pub(super) fn open_source(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        leave_log(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| unusable(path, &error))?;
+    check(&connection, path)?;
     Ok(connection)
 }
 
@@ -56,7 +76,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     turn_log_on(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // The checkpoint thread does it, off the commit path.
