@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, ISOWeekDate, Time, Weekday};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime, ISOWeekDate, Time, Weekday, date};
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
@@ -34,6 +34,8 @@ pub struct SubmittedAt {
 #[error("must be an ISO 8601 date or date-time, such as 2024-11-14T08:44:00Z")]
 pub struct SubmittedAtError;
 
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
+
 impl SubmittedAt {
     /// Reads an ISO 8601 date or date-time.
     ///
@@ -55,8 +57,8 @@ impl SubmittedAt {
         if as_sent.len() > TIMESTAMP_BYTES_MAX {
             return Err(SubmittedAtError);
         }
-        let instant = instant(as_sent).ok_or(SubmittedAtError)?;
-        Ok(Self { as_sent: as_sent.into(), unix_millis: instant.as_millisecond() })
+        let unix_millis = instant(as_sent).ok_or(SubmittedAtError)?;
+        Ok(Self { as_sent: as_sent.into(), unix_millis })
     }
 
     /// The text as it was sent, trimmed.
@@ -78,7 +80,8 @@ impl fmt::Debug for SubmittedAt {
     }
 }
 
-fn instant(text: &str) -> Option<Timestamp> {
+/// In milliseconds since 1970.
+fn instant(text: &str) -> Option<i64> {
     if let Some(instant) = calendar_instant(text) {
         return Some(instant);
     }
@@ -91,7 +94,7 @@ fn instant(text: &str) -> Option<Timestamp> {
     }
 }
 
-fn calendar_instant(text: &str) -> Option<Timestamp> {
+fn calendar_instant(text: &str) -> Option<i64> {
     let pieces = Pieces::parse(text).ok()?;
     let offset = match pieces.to_numeric_offset() {
         Some(offset) => offset,
@@ -99,7 +102,10 @@ fn calendar_instant(text: &str) -> Option<Timestamp> {
         None if pieces.time_zone_annotation().is_some() => return None,
         None => Offset::UTC,
     };
-    offset.to_timestamp(pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()))).ok()
+    let local = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    // Counted here, since jiff's instants end 26 hours before the year 9999 does.
+    let since_epoch = local.duration_since(EPOCH) - SignedDuration::from_secs(offset.seconds().into());
+    i64::try_from(since_epoch.as_millis()).ok()
 }
 
 /// `2024-W46-4`, `2024W464`, `2024-319` or `2024319`.

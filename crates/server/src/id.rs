@@ -68,9 +68,10 @@ impl Stock {
     }
 }
 
-/// `N` bytes from the system's cryptographic random source.
+/// `N` bytes from the system's cryptographic random source, each time: a generator of the process's own would hand out the same bytes
+/// twice where a machine is resumed twice from one image of its memory, and the system's does not.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source answers once the kernel has booted");
+    getrandom::fill(&mut bytes).expect("the system's random source answers once the kernel has booted");
     bytes
 }

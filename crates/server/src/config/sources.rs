@@ -283,7 +283,14 @@ fn complete(config: &mut Config, set_keys: &[&str]) -> Result<(), ConfigError> {
 fn one_of(names: impl Iterator<Item = String>, given: &str) -> String {
     let mut names: Vec<String> = names.collect();
     let last = |name: &str| name.rsplit(['.', '_']).next().unwrap_or_default().to_owned();
-    names.sort_by_key(|name| distance(name, given).min(1 + distance(&last(name), &last(given))));
+    // A table's name alone is known by the settings in it.
+    let table = |name: &str| match name.split_once('.') {
+        Some((table, _)) if !given.contains('.') => 1 + distance(table, given),
+        _ => usize::MAX,
+    };
+    names.sort_by_key(|name| {
+        distance(name, given).min(1 + distance(&last(name), &last(given))).min(table(name))
+    });
     names.truncate(3);
     names.join(", ")
 }

@@ -197,6 +197,12 @@ fn an_unknown_name_is_refused_with_those_near_it() {
         "agentflow.toml: limits.body_byte_max: there is no such setting; the nearest are limits.body_bytes_max, \
          limits.connections_max, limits.connections_per_address_max",
     );
+    check_refused(
+        &[],
+        "[limit]\nconnections_max = 3",
+        "agentflow.toml: limit: there is no such setting; the nearest are limits.body_bytes_max, \
+         limits.connections_max, limits.connections_per_address_max",
+    );
     for file in [
         "limts = 3",
         "[limits.body]\nbytes_max = 3",

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::budget::{Budget, Budgeted};
-use super::failure::SendError;
+use super::failure::{SendError, tls_fault};
 use super::message::signed;
 use super::pool::{Connection, Peer, Pool};
 use super::resolve::Resolver;
@@ -215,7 +215,7 @@ impl Client {
             .tls
             .connect(target.server_name.clone(), tcp)
             .await
-            .map_err(|error| SendError::Tls(error.to_string()))?;
+            .map_err(|error| SendError::Tls(tls_fault(&error)))?;
         let budget = Budget::new();
         let stream = Budgeted { stream, budget: budget.clone() };
         let (requests, driver) = http1::Builder::new()

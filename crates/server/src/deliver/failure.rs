@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use rustls::CertificateError as Fault;
+
 use super::TargetError;
 use super::names::NameError;
 use super::trace::Stage;
@@ -40,10 +42,58 @@ impl SendError {
     }
 }
 
+/// Why a handshake failed, and what to do where the certificate is at fault.
+pub(crate) fn tls_fault(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(fault)) = inner else { return error.to_string() };
+    let told = match fault {
+        Fault::Expired | Fault::ExpiredContext { .. } => {
+            "the receiver's certificate has expired; renew it there"
+        }
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            "the receiver's certificate is not valid yet; compare the clocks of both machines"
+        }
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            "the receiver's certificate is for another name than the URL's; use one that has this name"
+        }
+        Fault::UnknownIssuer => {
+            "nobody known here has signed the receiver's certificate; send the intermediate certificates along with it, or name a private authority in delivery.extra_ca"
+        }
+        Fault::BadSignature => {
+            "another key has signed the receiver's certificate than that of its authority; if the authority was made anew, name the new one in delivery.extra_ca"
+        }
+        Fault::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "the receiver's certificate is that of an authority; make it with basicConstraints=CA:FALSE"
+        }
+        _ => return error.to_string(),
+    };
+    told.to_owned()
+}
+
 /// The error with its cause, which is what tells one broken peer from another.
 fn told(error: &hyper::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error} ({cause})"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::CertificateError as Fault;
+
+    use super::tls_fault;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_with_what_to_do() {
+        let told = |fault| tls_fault(&io::Error::other(rustls::Error::InvalidCertificate(fault)));
+        assert!(told(Fault::Expired).contains("renew it there"));
+        assert!(told(Fault::UnknownIssuer).contains("delivery.extra_ca"));
+        assert!(told(Fault::BadSignature).contains("delivery.extra_ca"));
+        assert!(told(Fault::NotValidForName).contains("another name"));
+        assert_eq!(told(Fault::Revoked), "invalid peer certificate: Revoked");
+        assert_eq!(tls_fault(&io::Error::other("something else")), "something else");
     }
 }

@@ -1,6 +1,6 @@
 //! Refuses requests whose framing or target can be read in two ways (RFC 9112, sections 3.2 and 6; RFC 9113, 8.3).
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{Request, Version};
 
@@ -11,7 +11,9 @@ pub(super) fn check<B>(request: &Request<B>, sent: FramingCount) -> Result<(), &
     if sent.is_unclear {
         return Err("The request's framing cannot be read: send one plain `Content-Length`.");
     }
-    if sent.content_lengths > 1 {
+    // Those of HTTP/2 are all in the map; of HTTP/1 hyper keeps one.
+    let kept = request.headers().get_all(CONTENT_LENGTH).iter().count();
+    if sent.content_lengths > 1 || kept > 1 {
         return Err("`Content-Length` must not be repeated.");
     }
     if sent.content_lengths > 0 && sent.transfer_encodings > 0 {
@@ -26,6 +28,10 @@ pub(super) fn check<B>(request: &Request<B>, sent: FramingCount) -> Result<(), &
 }
 
 fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let target = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    if target.is_some_and(|target| target.as_str().contains('@')) {
+        return Err("`:authority` must be a host and, if need be, a port.");
+    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let Some(host) = hosts.next() else {
         let must_have_one = request.version() == Version::HTTP_11;
@@ -44,7 +50,6 @@ fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
     if authority.as_str().contains('@') {
         return Err("`Host` must be a host and, if need be, a port.");
     }
-    let target = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
     if target.is_some_and(|target| *target != authority) {
         return Err("`Host` and `:authority` must be the same.");
     }
@@ -105,5 +110,16 @@ mod tests {
         check_headers(Version::HTTP_2, &[("host", "A.example")], Ok(()));
         let differ = Err("`Host` and `:authority` must be the same.");
         check_headers(Version::HTTP_2, &[("host", "b.example")], differ);
+        let request = Request::post("https://user@a.example/").version(Version::HTTP_2).body(()).unwrap();
+        let malformed = Err("`:authority` must be a host and, if need be, a port.");
+        assert_eq!(check(&request, FramingCount::default()), malformed);
+    }
+
+    #[test]
+    fn what_http_2_has_repeated_is_counted_in_the_map() {
+        let request = Request::post("https://a.example/").version(Version::HTTP_2);
+        let request = request.header("content-length", "5").header("content-length", "5").body(()).unwrap();
+        let repeated = Err("`Content-Length` must not be repeated.");
+        assert_eq!(check(&request, FramingCount::default()), repeated);
     }
 }

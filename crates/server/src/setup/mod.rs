@@ -39,7 +39,7 @@ pub enum SetupError {
     )]
     Exists(PathBuf),
     /// A file or folder cannot be read or written.
-    #[error("{path}: {fault}")]
+    #[error("{}: {fault}{}", absolute(path).display(), what_to_do(fault))]
     File {
         /// Which.
         path: PathBuf,
@@ -198,6 +198,15 @@ fn tls(config: &Config, base_url: &str) -> Result<TlsSource, SetupError> {
 /// Whether the certificate is the one that the server made for itself.
 pub fn is_self_signed(config: &Config) -> bool {
     config.tls.cert.is_none()
+}
+
+fn what_to_do(fault: &std::io::Error) -> &'static str {
+    match fault.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "; let the user that the server runs as read and write its folder, or name another with --data-dir"
+        }
+        _ => "",
+    }
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {

@@ -62,9 +62,11 @@ fn refuse_existing(to: &Path) -> Result<(), BackupError> {
 
 /// Fills the file and reads it through.
 fn copy(source: &Connection, partial: &Path) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StoreError::DiskFull,
-        _ => StoreError::Backend(format!("copying: {error}")),
+    let failed = |error: rusqlite::Error| {
+        if schema::is_full(&error) {
+            return StoreError::DiskFull;
+        }
+        StoreError::Backend(format!("copying: {error}"))
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(partial, flags).map_err(failed)?;

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
+use super::schema::is_full;
+
 /// Pages in a log, 64 MiB, that has grown behind a writer that never pauses.
 const LOG_MAX: u32 = 16_384;
 /// Pages that the writer may have to move when it begins the log anew.
@@ -155,10 +157,11 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<Log, Str
         Ok(log) => Ok(log),
         // A full disk leaves the log as it is: nothing is lost, and commits will say so themselves.
         Err(error)
-            if matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull)
-            ) =>
+            if is_full(&error)
+                || matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                ) =>
         {
             Ok(Log::default())
         }

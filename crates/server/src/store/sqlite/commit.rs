@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::checkpoint::{Signals, checkpoint};
 use super::job::{Cache, Claims, Effects, Job, Message, Tx};
 use super::log::LogBuffer;
-use super::schema::{BUSY_WAIT, leave_log};
+use super::schema::{BUSY_WAIT, is_full, leave_log};
 use crate::store::StoreError;
 
 /// Writes in one transaction.
@@ -361,8 +361,23 @@ fn is_grave(error: &rusqlite::Error) -> bool {
 
 fn grave(error: &rusqlite::Error) -> BatchError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => BatchError::Full,
+        _ if is_full(error) => BatchError::Full,
         Some(ErrorCode::OutOfMemory | ErrorCode::DatabaseBusy) => BatchError::Busy,
         _ => BatchError::Fatal(format!("the database could not be written: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::{BatchError, grave};
+
+    #[test]
+    fn shared_memory_that_finds_no_room_is_a_full_disk() {
+        let failure = |code| grave(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(matches!(failure(ffi::SQLITE_IOERR_SHMSIZE), BatchError::Full));
+        assert!(matches!(failure(ffi::SQLITE_FULL), BatchError::Full));
+        assert!(matches!(failure(ffi::SQLITE_IOERR_FSYNC), BatchError::Fatal(_)));
     }
 }

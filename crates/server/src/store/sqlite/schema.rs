@@ -142,19 +142,21 @@ fn migrate(connection: &Connection, path: &Path, version: usize) -> Result<(), S
     Ok(())
 }
 
-fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
-    // The shared memory beside the file finds no room.
+/// Whether something found no room on the disk: the database, its log, or the shared memory beside them.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     const NO_SHARED_MEMORY: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-    match error.sqlite_error() {
-        Some(code) if code.code == ErrorCode::DiskFull || code.extended_code == NO_SHARED_MEMORY => {
-            StoreError::DiskFull
-        }
-        _ => {
-            // SQLite names the path as well.
-            let sentence = error.to_string().replace(&format!(": {}", path.display()), "");
-            StoreError::Unusable(format!("this cannot be used as the database: {sentence}"))
-        }
+    error
+        .sqlite_error()
+        .is_some_and(|code| code.code == ErrorCode::DiskFull || code.extended_code == NO_SHARED_MEMORY)
+}
+
+fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
+    if is_full(error) {
+        return StoreError::DiskFull;
     }
+    // SQLite names the path as well.
+    let sentence = error.to_string().replace(&format!(": {}", path.display()), "");
+    StoreError::Unusable(format!("this cannot be used as the database: {sentence}"))
 }
 
 /// Opens a connection that does nothing but checkpoints.
