@@ -114,7 +114,10 @@ impl FirstStart {
 
     /// For people, with a command that sends a first lead. `self_signed`: the command must be told to trust the certificate.
     pub fn to_text(&self, self_signed: bool) -> String {
-        let mut text = String::from("AgentFlow is set up. This is shown once; keep it in a safe place.\n\n");
+        let mut text = String::from(
+            "AgentFlow is set up. Keep this in a safe place: password and API token are never shown again.\n\
+             The inbound URL and both secrets are, to admins, in the dashboard's settings.\n\n",
+        );
         for (name, value) in [
             ("Inbound URL", self.inbound_url.as_str()),
             ("Inbound secret", &self.inbound_secret),
