@@ -1,9 +1,13 @@
-//! HTTPS for the examples: a certificate made on the spot, and an accept loop.
+//! HTTPS for the examples: a certificate that is made once, and an accept loop.
 //!
 //! TLS ends in the process that verifies: leads are personal data, and a proxy that ends it in between reads them all.
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +18,8 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -36,12 +41,36 @@ pub(crate) struct SelfMade {
     pub(crate) certificate_pem: String,
 }
 
-/// Makes a key and a certificate for `localhost` and `127.0.0.1`. In production, use those of your domain.
-pub(crate) fn self_made() -> Result<SelfMade, Failure> {
+/// A key and a certificate for `localhost` and `127.0.0.1`. In production, use those of your domain.
+///
+/// `folder`: where both are kept (`self-made.pem`, `self-made-key.pem`), so that the sender has to be told of the certificate once
+/// and not after each start.
+pub(crate) fn self_made(folder: Option<&Path>) -> Result<SelfMade, Failure> {
+    let (certificate_pem, key_pem) = match folder {
+        Some(folder) => kept_in(folder)?,
+        None => make()?,
+    };
+    let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())?;
+    let acceptor = acceptor(vec![certificate], PrivateKeyDer::from_pem_slice(key_pem.as_bytes())?)?;
+    Ok(SelfMade { acceptor, certificate_pem })
+}
+
+/// Certificate and key as PEM, made where they are not there yet.
+fn kept_in(folder: &Path) -> Result<(String, String), Failure> {
+    let (certificate, key) = (folder.join("self-made.pem"), folder.join("self-made-key.pem"));
+    if key.exists() {
+        return Ok((fs::read_to_string(certificate)?, fs::read_to_string(key)?));
+    }
+    let (certificate_pem, key_pem) = make()?;
+    fs::write(certificate, &certificate_pem)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(key)?;
+    file.write_all(key_pem.as_bytes())?;
+    Ok((certificate_pem, key_pem))
+}
+
+fn make() -> Result<(String, String), Failure> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let acceptor = acceptor(vec![made.cert.der().clone()], key)?;
-    Ok(SelfMade { acceptor, certificate_pem: made.cert.pem() })
+    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 
 /// The server's side of TLS 1.2 and 1.3.

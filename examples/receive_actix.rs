@@ -63,7 +63,7 @@ async fn main() -> Result<(), Failure> {
     let secret = env::var("AGENTFLOW_OUTBOUND_SECRET").map_err(
         |_| "AGENTFLOW_OUTBOUND_SECRET is not set: the outbound secret that the server's first start told",
     )?;
-    let made = https::self_made()?;
+    let made = https::self_made(Some(".".as_ref()))?;
     println!("{}", made.certificate_pem);
     let tls = (**made.acceptor.config()).clone();
     Ok(server(TcpListener::bind(listen)?, tls, OutboundSecret::new(secret)?, events.as_ref()).await?.await?)

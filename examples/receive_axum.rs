@@ -70,7 +70,7 @@ async fn main() -> Result<(), Failure> {
     tokio::spawn(async move {
         handler.keep_purging(Duration::from_secs(3600), |error| eprintln!("{error}")).await;
     });
-    let made = https::self_made()?;
+    let made = https::self_made(Some(".".as_ref()))?;
     println!("{}", made.certificate_pem);
     https::serve(TcpListener::bind(listen).await?, made.acceptor, TowerToHyperService::new(app.router()))
         .await;

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The certificate must be one that AgentFlow trusts: of a public authority, or named in `delivery.extra_ca`. Without one it makes
-//! its own, anew at each start, and prints it.
+//! its own at the first start, keeps it as `self-made.pem` in the folder that it is started in, and prints it.
 
 mod https;
 mod self_test;
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Failure> {
     let (listen, acceptor) = match arguments[..] {
         ["--self-test"] => return check_itself().await,
         [listen] => {
-            let made = https::self_made()?;
+            let made = https::self_made(Some(".".as_ref()))?;
             println!("{}", made.certificate_pem);
             (listen, made.acceptor)
         }

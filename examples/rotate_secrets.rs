@@ -37,7 +37,7 @@ async fn main() -> Result<(), Failure> {
             if let Ok(previous) = env::var("AGENTFLOW_OUTBOUND_SECRET_PREVIOUS") {
                 verifier = verifier.or(OutboundSecret::new(previous)?);
             }
-            let made = https::self_made()?;
+            let made = https::self_made(Some(".".as_ref()))?;
             println!("{}", made.certificate_pem);
             serve(TcpListener::bind(listen).await?, made.acceptor, verifier).await;
             Ok(())

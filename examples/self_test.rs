@@ -41,7 +41,7 @@ pub(crate) struct SelfTest {
 
 /// Makes the sender, and what the example has to serve with.
 pub(crate) async fn start() -> Result<(SelfTest, TcpListener, TlsAcceptor), Failure> {
-    let made = https::self_made()?;
+    let made = https::self_made(None)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = client(&made.certificate_pem)?;
     let url = format!("https://{}/agentflow", listener.local_addr()?);

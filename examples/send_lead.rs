@@ -68,7 +68,7 @@ fn lead() -> Result<Lead, Error> {
 /// Sends leads to a receiver of this process that verifies and parses them as AgentFlow does.
 async fn check_itself() -> Result<(), Failure> {
     let secret = InboundSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
-    let made = https::self_made()?;
+    let made = https::self_made(None)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("https://{}/v1/inbound/token", listener.local_addr()?);
     let receiver = Arc::new(Receiver { verifier: Verifier::new(secret.clone()), is_warm: false.into() });

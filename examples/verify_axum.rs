@@ -43,7 +43,7 @@ async fn main() -> Result<(), Failure> {
             let secret = env::var("AGENTFLOW_OUTBOUND_SECRET")
                 .map_err(|_| "AGENTFLOW_OUTBOUND_SECRET is not set: the outbound secret that the server's first start told")?;
             let verifier = Verifier::new(OutboundSecret::new(secret)?);
-            let made = https::self_made()?;
+            let made = https::self_made(Some(".".as_ref()))?;
             println!("{}", made.certificate_pem);
             serve(TcpListener::bind(listen).await?, made.acceptor, verifier).await;
             Ok(())
