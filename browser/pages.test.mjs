@@ -129,6 +129,33 @@ test("on a phone each row of a list is a card that names its cells", async () =>
   await page.context().close();
 });
 
+test("on a phone the queue says that it is empty, and the lead comes when it is asked for", async () => {
+  const page = await signedIn(browser, server, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  await page.goto("/dashboard/review?q=nobody-has-this");
+  assert.equal(await page.locator(".empty h2", { hasText: "No lead in review has this text" }).isVisible(), true);
+  assert.equal(await page.locator(".back").isVisible(), false);
+  await page.goto("/dashboard/review");
+  assert.equal(await page.locator("#detail").isVisible(), false);
+  await page.locator(".rows a").first().click();
+  await page.waitForURL(/lead=/);
+  assert.deepEqual([await page.locator("#detail").isVisible(), await page.locator(".back").isVisible()], [true, true]);
+  await page.context().close();
+});
+
+test("on a phone the navigation keeps its order, and all of it is in view", async () => {
+  const page = await signedIn(browser, server, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  const places = () => page.locator(".side nav a").evaluateAll((links) => links.map((link) => [link.offsetTop, link.offsetLeft]));
+  const expected = await places();
+  assert.deepEqual(expected, expected.toSorted(([top, left], [otherTop, otherLeft]) => top - otherTop || left - otherLeft));
+  assert.ok(expected.every(([, left]) => left < 390));
+  for (const name of ["overview", "audit"]) {
+    await page.goto(screens[name]);
+    const lines = await places();
+    assert.deepEqual(lines.map(([top]) => top), expected.map(([top]) => top), name);
+  }
+  await page.context().close();
+});
+
 test("the live tail shows what arrives, and pauses", async () => {
   const page = await signedIn(browser, server);
   await page.goto("/dashboard/inbound");
