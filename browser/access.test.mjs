@@ -92,6 +92,37 @@ test("a new token asks for the password again, and is made then", async () => {
   await page.context().close();
 });
 
+for (const javaScriptEnabled of [true, false]) {
+  test(`a change after the session's end is told to be undone${javaScriptEnabled ? "" : ", without script"}`, async () => {
+    const name = `Late ${javaScriptEnabled ? "One" : "Two"}`;
+    const lead = { name, email: `${name.replace(" ", ".")}@stacklane.co`, company: "Stacklane", message: "Please send prices for a team, this year." };
+    const id = await sendLead(server, lead);
+    const page = await signedIn(browser, server, { javaScriptEnabled });
+    const over = async (path, change) => {
+      await page.goto(path);
+      await page.context().clearCookies();
+      await change();
+      await page.locator("[role=alert]", { hasText: "Your session had ended, and what you sent was not done." }).waitFor();
+      await page.fill("[name=email]", server.first.admin_email);
+      await page.fill("[name=password]", server.first.admin_password);
+      await page.click("button.primary");
+    };
+    await over(`/dashboard/review?q=${name.replace(" ", "+")}`, async () => {
+      if (!javaScriptEnabled) return page.click("#decide button[value=approved]");
+      // Whatever else is asked for while it is under way.
+      await page.evaluate(() => {
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "a", bubbles: true }));
+        document.querySelector(".orders a:last-child").click();
+      });
+    });
+    await page.waitForURL(/\/dashboard\/review$/);
+    assert.equal((await api(server, "GET", `/leads/${id}`)).state, "in_review");
+    await over("/dashboard/settings", () => page.click("form[action$='/settings'] button.primary"));
+    await page.waitForURL(/\/dashboard\/settings$/);
+    await page.context().close();
+  });
+}
+
 test("what an operator must be told is not lost to a program that asks with HEAD", async () => {
   const lead = { name: "Head Less", email: "head.less@stacklane.co", company: "Stacklane", message: "Please send prices for a team, this year." };
   await sendLead(server, lead);

@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Uri};
 
 use super::Dashboard;
 use super::fault::Fault;
+use super::page::Place;
 use crate::directory::{credential_hash, sha256};
 use crate::edge::RemoteAddr;
 use crate::record::{Actor, Operator, Role, Session};
@@ -106,13 +107,16 @@ pub(super) async fn visitor(
     if changes {
         check_is_our_own(parts)?;
     }
-    let next = (!changes).then(|| path_and_query(&parts.uri));
-    let Some(token) = cookie(&parts.headers) else { return Err(Fault::SignInFirst(next)) };
+    let stranger = || match (changes, Place::of(parts.uri.path())) {
+        (false, _) => Fault::SignInFirst(Some(path_and_query(&parts.uri))),
+        (true, Place::Nowhere) => Fault::SignInFirst(None),
+        (true, place) => Fault::SessionOver(place),
+    };
+    let token = cookie(&parts.headers).ok_or_else(stranger)?;
     let now = dashboard.clock.now();
     let found = dashboard.store.session(credential_hash(token)).await?;
-    let Some((session, operator)) = found.filter(|(session, _)| is_alive(session, now)) else {
-        return Err(Fault::SignInFirst(next));
-    };
+    let alive = found.filter(|(session, _)| is_alive(session, now));
+    let (session, operator) = alive.ok_or_else(stranger)?;
     if by == By::Operator && now.since(session.seen_at) >= SEEN_EVERY {
         dashboard.store.touch_session(session.id, now).await?;
     }

@@ -27,7 +27,7 @@ use crate::reason::Reason;
 use crate::record::AuditRow;
 use crate::reply;
 
-const PATH: &str = "/dashboard/account";
+pub(super) const PATH: &str = "/dashboard/account";
 
 impl From<AccountError> for Fault {
     fn from(error: AccountError) -> Self {

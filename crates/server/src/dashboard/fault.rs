@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::access::{By, Views, visitor};
-use super::login::is_short;
+use super::login::{LOGIN, UNDONE, is_short};
 use super::page::{self, Place};
 use super::{Dashboard, elements};
 use crate::edge::BodyFault;
@@ -24,6 +24,8 @@ use crate::store::StoreError;
 pub(super) enum Fault {
     /// Nobody is signed in; the page that was asked for, where it can be asked for again.
     SignInFirst(Option<String>),
+    /// Nobody is signed in any more, and a change was sent that belongs to this place.
+    SessionOver(Place),
     /// The operator's role does not allow it.
     Forbidden(&'static str),
     /// The request does not come from a page of this dashboard.
@@ -58,14 +60,10 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut wait = None;
         let (reason, title, text) = match self {
-            Fault::SignInFirst(next) => {
-                let mut query = url::form_urlencoded::Serializer::new(String::new());
-                if let Some(next) = next.as_deref().filter(|next| is_short(next)) {
-                    query.append_pair("next", next);
-                }
-                let query = query.finish();
-                let mark = if query.is_empty() { "" } else { "?" };
-                return reply::see_other(&format!("/dashboard/login{mark}{query}"));
+            Fault::SignInFirst(next) => return sign_in_first(next.as_deref(), false),
+            // Whoever could send it may see its page, too.
+            Fault::SessionOver(place) => {
+                return sign_in_first(place.page(Role::Admin).map(|(path, _)| path), true);
             }
             Fault::Forbidden(needed) => (
                 Some(Reason::Forbidden),
@@ -115,11 +113,23 @@ impl IntoResponse for Fault {
             }
         };
         let told = Told { title, text };
-        let lonely = html! { main.lonely id="main" { (told.words()) } };
+        let lonely = html! { main.lonely id="main" data-fault { (told.words(None)) } };
         let mut response = reply::html_problem_until(reason, wait, page::bare(title, &lonely));
         response.extensions_mut().insert(told);
         response
     }
+}
+
+/// Leads to the sign-in, and from there to the page `next`; `was_sent`: with the word that a change was not made.
+fn sign_in_first(next: Option<&str>, was_sent: bool) -> Response {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(next) = next.filter(|next| is_short(next)) {
+        query.append_pair("next", next);
+    }
+    if was_sent {
+        query.append_pair(UNDONE, "yes");
+    }
+    reply::see_other(&format!("{LOGIN}{}", elements::mark(&query.finish())))
 }
 
 /// What a fault says, to be said again within the frame.
@@ -130,11 +140,15 @@ struct Told {
 }
 
 impl Told {
-    fn words(&self) -> Markup {
+    /// `back`: path and name of the page that it leads back to.
+    fn words(&self, back: Option<(&str, &str)>) -> Markup {
         html! {
             h1 { (self.title) }
             p { (self.text) }
-            p { a href="/dashboard" { "To the dashboard" } }
+            @match back {
+                Some((path, name)) => p { a href=(path) { "Back to " (name) } },
+                None => p { a href="/dashboard" { "To the dashboard" } },
+            }
         }
     }
 }
@@ -146,8 +160,10 @@ pub(super) async fn frame(State(dashboard): State<Arc<Dashboard>>, request: Requ
     let response = next.run(Request::from_parts(head, body)).await;
     let Some(told) = response.extensions().get::<Told>().cloned() else { return response };
     let Ok(visitor) = visitor(&dashboard, &asked, Role::Viewer, By::Page).await else { return response };
-    let main = html! { main.narrow id="main" data-fault { (told.words()) } };
-    let framed = dashboard.framed(&visitor, Place::of(asked.uri.path()), told.title, &main).await;
+    let place = Place::of(asked.uri.path());
+    let back = place.page(visitor.operator.role);
+    let main = html! { main.narrow id="main" data-fault { (told.words(back)) } };
+    let framed = dashboard.framed(&visitor, place, told.title, &main).await;
     let Ok(page) = framed else { return response };
     let (head, _) = response.into_parts();
     Response::from_parts(head, Body::from(page))

@@ -27,6 +27,10 @@ use crate::store::Proven;
 /// Where a sign-in leads that began nowhere.
 pub(super) const HOME: &str = "/dashboard/review";
 pub(super) const LOGIN: &str = "/dashboard/login";
+/// In the query: a change was sent after the session had ended.
+pub(super) const UNDONE: &str = "undone";
+const SESSION_OVER: &str =
+    "Your session had ended, and what you sent was not done. Sign in, then do it again.";
 /// Longer than any email address.
 const EMAIL_BYTES_MAX: usize = 254;
 /// A sign-in that began at a longer address leads home.
@@ -43,18 +47,18 @@ pub(super) async fn home_without_slash() -> Response {
 }
 
 pub(super) async fn form(Query(query): Query) -> Response {
-    reply::html(page::bare(
-        "Sign in",
-        &sign_in_form(query.text("next").filter(|next| is_short(next)), None, ""),
-    ))
+    let next = query.text("next").filter(|next| is_short(next));
+    let undone = query.has(UNDONE).then_some(SESSION_OVER);
+    reply::html(page::bare("Sign in", &sign_in_form(next, undone, "")))
 }
 
-fn sign_in_form(next: Option<&str>, wrong: Option<&str>, email: &str) -> Markup {
+/// `told`: why there is no page yet, or none again.
+fn sign_in_form(next: Option<&str>, told: Option<&str>, email: &str) -> Markup {
     html! {
         main.lonely id="main" {
             (assets::mark())
             h1 { "Sign in to AgentFlow" }
-            @if let Some(wrong) = wrong { p.notice.bad role="alert" { (wrong) } }
+            @if let Some(told) = told { p.notice.bad role="alert" { (told) } }
             form method="post" action="/dashboard/login" {
                 @if let Some(next) = next { input type="hidden" name="next" value=(next); }
                 label { span { "Email" }

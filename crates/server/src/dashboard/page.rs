@@ -8,7 +8,7 @@ use http::header::{
 use maud::{DOCTYPE, Markup, html};
 
 use super::access::Visitor;
-use super::{Dashboard, assets, elements};
+use super::{Dashboard, account, assets, elements};
 use crate::reason::Reason;
 use crate::record::{LeadState, Role};
 use crate::reply;
@@ -37,7 +37,7 @@ pub(super) async fn protect(mut response: Response) -> Response {
 }
 
 /// A place that the navigation leads to.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Overview,
     Review,
@@ -56,8 +56,20 @@ pub(super) enum Place {
 impl Place {
     /// The place that a path belongs to.
     pub(super) fn of(path: &str) -> Self {
+        if path.starts_with(account::PATH) {
+            return Place::Account;
+        }
         let found = PLACES.iter().find(|(_, prefix, ..)| path.starts_with(prefix));
         found.map_or(Place::Nowhere, |(place, ..)| *place)
+    }
+
+    /// The path and the name of its page, where there is one for this role.
+    pub(super) fn page(self, role: Role) -> Option<(&'static str, &'static str)> {
+        if self == Place::Account {
+            return Some((account::PATH, "your account"));
+        }
+        let found = PLACES.iter().find(|(place, .., needed)| *place == self && role >= *needed);
+        found.map(|(_, path, name, _)| (*path, *name))
     }
 }
 

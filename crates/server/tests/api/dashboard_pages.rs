@@ -7,51 +7,51 @@ use crate::dashboard::{admin, encoded, get, headers, ours, token_in};
 use crate::rig::{Answer, Rig, lead_of};
 
 /// An admin's browser without script.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     rig: &'a Rig,
-    cookie: String,
+    pub(crate) cookie: String,
     token: String,
 }
 
 impl<'a> Browser<'a> {
-    async fn open(rig: &'a Rig) -> Self {
+    pub(crate) async fn open(rig: &'a Rig) -> Self {
         let cookie = admin(rig).await;
         let token = token_in(&get(rig, "/dashboard/account", &cookie).await);
         Self { rig, cookie, token }
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         let answer = get(self.rig, path, &self.cookie).await;
         assert_eq!(answer.status, 200, "{path}");
         text(&answer)
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut form = vec![("token", self.token.as_str())];
         form.extend(fields);
         self.rig.send(Method::POST, path, ours(&self.cookie), encoded(&form)).await
     }
 
     /// Posts a form and follows it to its page.
-    async fn follow(&self, path: &str, fields: &[(&str, &str)]) -> String {
+    pub(crate) async fn follow(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let answer = self.post(path, fields).await;
         assert_eq!(answer.status, 303, "{path}: {}", text(&answer));
         self.get(answer.headers["location"].to_str().unwrap()).await
     }
 }
 
-fn text(answer: &Answer) -> String {
+pub(crate) fn text(answer: &Answer) -> String {
     String::from_utf8(answer.bytes.to_vec()).unwrap()
 }
 
-async fn destination(rig: &Rig, url: &str) -> String {
+pub(crate) async fn destination(rig: &Rig, url: &str) -> String {
     let body = json!({"url": url, "event_types": ["lead.qualified", "lead.review_requested"]});
     let made = rig.call("POST", "/api/v1/destinations", body).await.expect(201);
     made["id"].as_str().unwrap().to_owned()
 }
 
 /// A lead that waits in review.
-async fn lead_in_review(rig: &Rig, name: &str) -> String {
+pub(crate) async fn lead_in_review(rig: &Rig, name: &str) -> String {
     let mut lead = lead_of(name);
     lead["message"] = "Hi, tell me more.".into();
     let id = rig.lead(lead).await["lead_id"].as_str().unwrap().to_owned();

@@ -9,6 +9,7 @@ mod dashboard;
 mod dashboard_access;
 mod dashboard_factor;
 mod dashboard_pages;
+mod dashboard_words;
 mod destinations;
 mod http_rules;
 mod intake;

@@ -18,7 +18,11 @@ async function visit(url, options = {}, push = true) {
   try {
     const response = await fetch(url, { credentials: "same-origin", ...options });
     const text = await response.text();
-    if (turn === latest) show(parse(text), response, url, posts, push);
+    const next = parse(text);
+    // That a change met the end of the session is told, whatever was asked for since.
+    const undone = posts && response.redirected && !next.querySelector(".side");
+    if (undone) latest += 1;
+    if (undone || turn === latest) show(next, response, url, posts, push);
   } catch {
     say(posts ? "The server cannot be reached. Whether it was done is not known; reload the page." : "The server cannot be reached; try again.");
   } finally {

@@ -1,0 +1,65 @@
+//! What the dashboard says where something was not done, and where nothing will be: in which words, and on which page.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::dashboard::{PASSWORD, cookie_of, encoded, get, ours, sign_in};
+use crate::dashboard_pages::{Browser, destination, lead_in_review, text};
+use crate::rig::Rig;
+
+const UNDONE: &str = "Your session had ended, and what you sent was not done.";
+const OPERATORS: &str = "/dashboard/settings/operators";
+const TOKENS: &str = "/dashboard/settings/tokens";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_after_the_sessions_end_is_told_to_be_undone_and_leads_back_to_its_place() {
+    let rig = Rig::start().await;
+    let check = async |cookie: &str, path: &str, place: &str| {
+        let sent = rig.send(Method::POST, path, ours(cookie), encoded(&[("token", "x")])).await;
+        let login = sent.headers["location"].to_str().unwrap();
+        let expected = format!("/dashboard/login?{}", encoded(&[("next", place), ("undone", "yes")]));
+        assert_eq!((sent.status, login), (303, expected.as_str()), "{path}");
+        let page = text(&get(&rig, login, "").await);
+        assert!(
+            page.contains(UNDONE) && page.contains(&format!("name=\"next\" value=\"{place}\"")),
+            "{page}"
+        );
+        let (email, password) = (rig.first.admin_email.as_str(), rig.first.admin_password.as_str());
+        let form = encoded(&[("email", email), ("password", password), ("next", place)]);
+        let entered = rig.send(Method::POST, "/dashboard/login", ours(""), form).await;
+        assert_eq!(entered.headers["location"], place);
+        assert_eq!(get(&rig, place, &cookie_of(&entered)).await.status, 200, "{place}");
+    };
+    check("", "/dashboard/review/decide", "/dashboard/review").await;
+    check("__Host-agentflow=over", "/dashboard/settings/delivery", "/dashboard/settings").await;
+    check("", "/dashboard/settings/tokens/tok_1/delete?next=//evil.example", "/dashboard/settings").await;
+    check("", "/dashboard/destinations/x/delete", "/dashboard/destinations").await;
+    check("", "/dashboard/account/password", "/dashboard/account").await;
+    let left = rig.send(Method::POST, "/dashboard/logout", ours(""), "").await;
+    assert_eq!(left.headers["location"], "/dashboard/login", "whoever leaves has left");
+    let page = text(&get(&rig, "/dashboard/login?undone=%3Ci%3Eforeign", "").await);
+    assert!(page.contains(UNDONE) && !page.contains("foreign"), "{page}");
+    assert!(!text(&get(&rig, "/dashboard/login", "").await).contains(UNDONE));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_leads_back_to_the_page_of_its_place_where_that_may_be_seen() {
+    let rig = Rig::start().await;
+    let body = json!({"email": "v@example.com", "role": "viewer", "password": PASSWORD});
+    rig.call("POST", "/api/v1/operators", body).await.expect(201);
+    let viewer = cookie_of(&sign_in(&rig, "v@example.com", PASSWORD).await);
+    let browser = Browser::open(&rig).await;
+    let check = async |cookie: &str, path: &str, expected: &str| {
+        let page = text(&get(&rig, path, cookie).await);
+        assert!(page.contains(expected) && page.contains("data-fault"), "{path}: {page}");
+    };
+    check(&browser.cookie, "/dashboard/leads/lead_0", "<a href=\"/dashboard/leads\">Back to Leads</a>").await;
+    check(&browser.cookie, "/dashboard/account/password", "\"/dashboard/account\">Back to your account</a>")
+        .await;
+    check(&browser.cookie, "/dashboard/nonsense", "<a href=\"/dashboard\">To the dashboard</a>").await;
+    check(&viewer, "/dashboard/settings", "<a href=\"/dashboard\">To the dashboard</a>").await;
+    let page = text(&browser.post("/dashboard/settings/inbound/endpoint", &[]).await);
+    assert!(page.contains("<a href=\"/dashboard/settings\">Back to Settings</a>"), "{page}");
+    rig.stop().await;
+}
