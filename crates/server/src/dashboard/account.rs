@@ -45,6 +45,9 @@ impl From<AccountError> for Fault {
                 tracing::error!(%error, "a change of an account is stored but could not be read back");
                 Fault::Internal
             }
+            refused @ AccountError::LastAdmin => {
+                Fault::Unusable(format!("Sorry: {refused}. Make somebody else an admin first."))
+            }
             refused => Fault::Unusable(format!("Sorry: {refused}.")),
         }
     }

@@ -13,14 +13,14 @@ use zeroize::Zeroizing;
 
 use super::access::{Administers, Views, Visitor, cookie_named};
 use super::elements::token;
-use super::fault::Fault;
+use super::fault::{Fault, told_on};
 use super::fields::Draft;
 use super::forms::{EarlyForm, Form, Pairs, Path};
 use super::halfway::Waiting;
 use super::login::{HALFWAY_COOKIE, LOGIN, cleared, cookie_for, session_cookie};
 use super::once::shown_once;
 use super::page::Place;
-use super::people::{OPERATORS, operator_id};
+use super::people::{GONE, OPERATORS, operator_id};
 use super::qr::qr;
 use super::throttle::Attempt;
 use super::{Dashboard, assets, page};
@@ -200,12 +200,13 @@ pub(super) async fn reset(
     if id == visitor.id() {
         return Err(Fault::Unusable("Switch off your own on your account page, with a code.".to_owned()));
     }
-    let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
+    let (accounts, told) = (&dashboard.management.accounts, told_on(OPERATORS, GONE));
+    let person = accounts.operator(visitor.workspace_id(), id).await.map_err(&told)?;
     let what = format!("To let {} sign in with the password alone.", person.email);
     if let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await? {
         return Ok(asks);
     }
-    dashboard.management.accounts.delete_factor(visitor.actor(), id).await?;
+    accounts.delete_factor(visitor.actor(), id).await.map_err(&told)?;
     Ok(dashboard.done(&visitor, OPERATORS, format!("{} signs in with the password alone now.", person.email)))
 }
 

@@ -13,6 +13,7 @@ use super::access::{By, Views, visitor};
 use super::login::{LOGIN, UNDONE, is_short};
 use super::page::{self, Place};
 use super::{Dashboard, elements};
+use crate::accounts::AccountError;
 use crate::edge::BodyFault;
 use crate::reason::Reason;
 use crate::record::Role;
@@ -38,6 +39,8 @@ pub(super) enum Fault {
     NoMethod,
     /// The form cannot be used; one sentence says why.
     Unusable(String),
+    /// The same, told on the page that has the form.
+    Refused { page: &'static str, why: String },
     /// Codes or passwords were tried too often; how long to wait.
     TooOften(Duration),
     /// As many are doing this as may at the same time; one sentence says what.
@@ -58,7 +61,7 @@ impl From<StoreError> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let mut wait = None;
+        let (mut wait, mut teller) = (None, None);
         let (reason, title, text) = match self {
             Fault::SignInFirst(next) => return sign_in_first(next.as_deref(), false),
             // Whoever could send it may see its page, too.
@@ -85,6 +88,10 @@ impl IntoResponse for Fault {
                 "This address is for a form of the dashboard, or cannot be changed. Open the page and do it there.".to_owned(),
             ),
             Fault::Unusable(why) => (Some(Reason::BadRequest), "That did not work", why),
+            Fault::Refused { page, why } => {
+                teller = Some(page);
+                (Some(Reason::BadRequest), "That did not work", why)
+            }
             Fault::TooOften(until) => {
                 wait = Some(until);
                 let until = elements::rough(until.max(Duration::from_secs(1)));
@@ -112,7 +119,7 @@ impl IntoResponse for Fault {
                 (None, "Something broke", "The server failed to answer; its log says why.".to_owned())
             }
         };
-        let told = Told { title, text };
+        let told = Told { title, text, page: teller };
         let lonely = html! { main.lonely id="main" data-fault { (told.words(None)) } };
         let mut response = reply::html_problem_until(reason, wait, page::bare(title, &lonely));
         response.extensions_mut().insert(told);
@@ -132,11 +139,22 @@ fn sign_in_first(next: Option<&str>, was_sent: bool) -> Response {
     reply::see_other(&format!("{LOGIN}{}", elements::mark(&query.finish())))
 }
 
+/// Has the page that has the form tell what an account's change came to nothing by; `gone`: that there is no such account.
+pub(super) fn told_on(page: &'static str, gone: &'static str) -> impl Fn(AccountError) -> Fault {
+    move |error| match error.into() {
+        Fault::Unusable(why) => Fault::Refused { page, why },
+        Fault::NotFound(_) => Fault::Refused { page, why: gone.to_owned() },
+        fault => fault,
+    }
+}
+
 /// What a fault says, to be said again within the frame.
 #[derive(Clone)]
 struct Told {
     title: &'static str,
     text: String,
+    /// The page that says it, where it is none of its own.
+    page: Option<&'static str>,
 }
 
 impl Told {
@@ -160,6 +178,9 @@ pub(super) async fn frame(State(dashboard): State<Arc<Dashboard>>, request: Requ
     let response = next.run(Request::from_parts(head, body)).await;
     let Some(told) = response.extensions().get::<Told>().cloned() else { return response };
     let Ok(visitor) = visitor(&dashboard, &asked, Role::Viewer, By::Page).await else { return response };
+    if let Some(page) = told.page {
+        return dashboard.refused(&visitor, page, told.text);
+    }
     let place = Place::of(asked.uri.path());
     let back = place.page(visitor.operator.role);
     let main = html! { main.narrow id="main" data-fault { (told.words(back)) } };

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::Dashboard;
 use super::access::{Administers, Visitor};
 use super::elements::{badge, must_be_sure, risky, time, token, utc};
-use super::fault::Fault;
+use super::fault::{Fault, told_on};
 use super::fields::{Draft, Field};
 use super::forms::{Form, Pairs, Path};
 use super::settings::Tab;
@@ -21,6 +21,9 @@ use crate::record::{FactorState, Role};
 
 pub(super) const OPERATORS: &str = "/dashboard/settings/operators";
 const TOKENS: &str = "/dashboard/settings/tokens";
+/// What is told where another tab, or somebody else, was faster.
+pub(super) const GONE: &str = "Nothing was done: this person's account was deleted before.";
+const REVOKED: &str = "This token was revoked before.";
 const ROLES: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
 
 fn role_select(chosen: Role) -> Markup {
@@ -127,7 +130,7 @@ pub(super) async fn invite(
         draft.refuse("email", format!("Sorry: {taken}."));
         return dashboard.show_operators(&visitor, &draft).await;
     }
-    let (_, invited) = created?;
+    let (_, invited) = created.map_err(told_on(OPERATORS, GONE))?;
     let invited = invited.ok_or(Fault::Internal)?;
     Ok(dashboard.tell_invitation(&visitor, &email, &invited))
 }
@@ -149,8 +152,10 @@ pub(super) async fn change_role(
         return Ok(asks);
     }
     let (accounts, id) = (&dashboard.management.accounts, operator_id(&operator)?);
-    let before = accounts.operator(visitor.workspace_id(), id).await?;
-    let person = accounts.change_operator(visitor.actor(), id, None, Some(role), None).await?;
+    let told = told_on(OPERATORS, GONE);
+    let before = accounts.operator(visitor.workspace_id(), id).await.map_err(&told)?;
+    let changed = accounts.change_operator(visitor.actor(), id, None, Some(role), None).await;
+    let person = changed.map_err(&told)?;
     let invitation = match (before.invited_until, person.invited_until) {
         (Some(_), None) => " The invitation from before is void: make a new one.",
         _ => "",
@@ -166,14 +171,15 @@ pub(super) async fn invite_again(
     Form(form): Form,
 ) -> Result<Response, Fault> {
     let id = operator_id(&operator)?;
-    let person = dashboard.management.accounts.operator(visitor.workspace_id(), id).await?;
+    let (accounts, told) = (&dashboard.management.accounts, told_on(OPERATORS, GONE));
+    let person = accounts.operator(visitor.workspace_id(), id).await.map_err(&told)?;
     let what = format!("To let whoever has the invitation choose the password of {}.", person.email);
     if (person.role == Role::Admin || !person.password_hash.is_empty())
         && let Some(asks) = dashboard.asks_password(&visitor, &form, &what).await?
     {
         return Ok(asks);
     }
-    let invited = dashboard.management.accounts.invite(visitor.actor(), id).await?;
+    let invited = accounts.invite(visitor.actor(), id).await.map_err(&told)?;
     Ok(dashboard.tell_invitation(&visitor, &person.email, &invited))
 }
 
@@ -185,7 +191,8 @@ pub(super) async fn delete_operator(
 ) -> Result<Response, Fault> {
     must_be_sure(&form)?;
     let id = operator_id(&operator)?;
-    dashboard.management.accounts.delete_operator(visitor.actor(), id).await?;
+    let deleted = dashboard.management.accounts.delete_operator(visitor.actor(), id).await;
+    deleted.map_err(told_on(OPERATORS, GONE))?;
     Ok(dashboard.done(&visitor, OPERATORS, "The account is deleted."))
 }
 
@@ -239,7 +246,8 @@ pub(super) async fn create_token(
     if let Some(asks) = dashboard.asks_password(&visitor, &form, "To make an API token.").await? {
         return Ok(asks);
     }
-    let fresh = dashboard.management.accounts.create_token(visitor.actor(), name.clone(), role).await?;
+    let made = dashboard.management.accounts.create_token(visitor.actor(), name.clone(), role).await;
+    let fresh = made.map_err(told_on(TOKENS, REVOKED))?;
     dashboard.tell_value(
         &visitor,
         TOKENS,
@@ -257,6 +265,7 @@ pub(super) async fn delete_token(
 ) -> Result<Response, Fault> {
     must_be_sure(&form)?;
     let id: TokenId = id.parse().map_err(|_| Fault::NotFound("token"))?;
-    dashboard.management.accounts.delete_token(visitor.actor(), id).await?;
+    let revoked = dashboard.management.accounts.delete_token(visitor.actor(), id).await;
+    revoked.map_err(told_on(TOKENS, REVOKED))?;
     Ok(dashboard.done(&visitor, TOKENS, "The token is revoked."))
 }

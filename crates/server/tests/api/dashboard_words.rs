@@ -63,3 +63,33 @@ async fn a_fault_leads_back_to_the_page_of_its_place_where_that_may_be_seen() {
     assert!(page.contains("<a href=\"/dashboard/settings\">Back to Settings</a>"), "{page}");
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_of_accounts_and_tokens_is_told_on_their_pages() {
+    let rig = Rig::start().await;
+    let browser = Browser::open(&rig).await;
+    let me = rig.get("/api/v1/operators").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let check = async |path: &str, field: (&str, &str), page: &str, told: &str| {
+        let answer = browser.post(path, &[field]).await;
+        assert_eq!((answer.status, answer.headers["location"].to_str().unwrap()), (303, page), "{path}");
+        let shown = browser.get(page).await;
+        assert!(shown.contains(&format!("<p class=\"notice bad\">{told}</p>")), "{path}: {shown}");
+    };
+    let last = "Sorry: the workspace would have no admin left. Make somebody else an admin first.";
+    check(&format!("{OPERATORS}/{me}"), ("role", "viewer"), OPERATORS, last).await;
+    check(&format!("{OPERATORS}/{me}/delete"), ("sure", "yes"), OPERATORS, last).await;
+    let body = json!({"email": "v@example.com", "role": "viewer", "password": PASSWORD});
+    let other = rig.call("POST", "/api/v1/operators", body).await.expect(201);
+    let delete = format!("{OPERATORS}/{}/delete", other["id"].as_str().unwrap());
+    assert!(browser.follow(&delete, &[("sure", "yes")]).await.contains("The account is deleted."));
+    let gone = "Nothing was done: this person's account was deleted before.";
+    check(&delete, ("sure", "yes"), OPERATORS, gone).await;
+    for what in ["", "/invite", "/factor"] {
+        check(&delete.replace("/delete", what), ("role", "operator"), OPERATORS, gone).await;
+    }
+    let token = rig.call("POST", "/api/v1/tokens", json!({"name": "t", "role": "viewer"})).await.expect(201);
+    let revoke = format!("{TOKENS}/{}/delete", token["id"].as_str().unwrap());
+    assert!(browser.follow(&revoke, &[("sure", "yes")]).await.contains("The token is revoked."));
+    check(&revoke, ("sure", "yes"), TOKENS, "This token was revoked before.").await;
+    rig.stop().await;
+}
