@@ -89,6 +89,10 @@ pub(super) fn attempt_of(attempt: &Attempt, request_head: Option<&str>, now: Mom
         ("TLS", timings.tls_ms),
         ("first byte", timings.first_byte_ms),
     ];
+    let address =
+        remote.map(|remote| format!("{remote}{}", if *reused { ", on a kept connection" } else { "" }));
+    let took = parts.into_iter().filter_map(|(name, took)| Some(format!("{name} {}", millis(took?))));
+    let how: Vec<String> = address.into_iter().chain(took).collect();
     html! {
         li.bad[attempt.error.is_some()] {
             header {
@@ -100,10 +104,7 @@ pub(super) fn attempt_of(attempt: &Attempt, request_head: Option<&str>, now: Mom
                 span.sub { (millis(attempt.duration_ms)) " · " (time(attempt.at, now)) " · " (utc(attempt.at)) }
             }
             @if let Some(error) = &attempt.error { p.error { (error) } }
-            p.hint {
-                @if let Some(remote) = remote { (remote) @if *reused { ", on a kept connection" } }
-                @for (name, took) in parts { @if let Some(took) = took { " · " (name) " " (millis(took)) } }
-            }
+            @if !how.is_empty() { p.hint { (how.join(" · ")) } }
             @if let Some(head) = request_head { details { summary { "Request" } pre tabindex="0" { (head) } } }
             @if response_headers.is_some() || attempt.response_head.as_ref().is_some_and(|head| !head.is_empty()) {
                 details { summary { "Response" }

@@ -100,8 +100,9 @@ pub(super) async fn list(
     Views(visitor): Views,
     Query(query): Query,
 ) -> Result<Response, Fault> {
+    let asked = filter(&query);
     let request = PageRequest { cursor: query.parsed("cursor"), limit: 50 };
-    let page = dashboard.store.deliveries(visitor.workspace_id(), &filter(&query), request).await?;
+    let page = dashboard.store.deliveries(visitor.workspace_id(), &asked, request).await?;
     let early = page.ends_early(request);
     let destinations = dashboard.store.destinations(visitor.workspace_id()).await?;
     let leads = dashboard.leads_of(&visitor, &page.items).await?;
@@ -111,6 +112,15 @@ pub(super) async fn list(
     let now = dashboard.clock.now();
     let first = query.query(&["cursor"], &[]);
     let next = page.next_cursor.map(|cursor| query.query(&["cursor"], &[("cursor", &cursor.to_string())]));
+    let unwanted = page.items.is_empty() && dashboard.nobody_wanted(&visitor, &asked).await?;
+    let resend = match asked.state {
+        _ if page.items.is_empty() || !visitor.may(Role::Operator) => None,
+        Some(_) => Some("Send all of these again…"),
+        None if dashboard.has_dead(&visitor, &asked).await? => {
+            Some("Send the dead letters among these again…")
+        }
+        None => None,
+    };
     let main = html! {
         main id="main" data-swap {
             header.top { h1 { "Outbound logs" } }
@@ -121,8 +131,12 @@ pub(super) async fn list(
                 @if let Some(event) = query.text("event") { input type="hidden" name="event" value=(event); }
                 button { "Filter" }
             }
+            @if asked.event.is_some() {
+                p.facts { "Deliveries of one event. " a href={ (PATH) (mark(&query.query(&["cursor", "event"], &[]))) } { "Show those of all events" } }
+            }
             @if page.items.is_empty() {
                 div.empty { h2 { (nothing(early, "No deliveries")) } p {
+                    @if unwanted { "No destination wanted this event when it was made. " }
                     @if !first.is_empty() { a href=(PATH) { "Show all deliveries" } }
                     @else if destinations.is_empty() { "Events leave for destinations, and there is none yet. " a href="/dashboard/destinations" { "Add a destination" } }
                     @else { "Events that leave for your destinations are listed here with every attempt." }
@@ -132,12 +146,11 @@ pub(super) async fn list(
                     thead { tr { th { "Lead" } th { "Event" } th { "Destination" } th { "State" } th { "Attempts" } th { "Next try" } th { "Made" } } }
                     tbody { @for delivery in &page.items { (row(delivery, leads.get(&delivery.lead_id), url_of(&destinations, delivery), now)) } }
                 } }
-                @if visitor.may(Role::Operator) {
+                @if let Some(resend) = resend {
                     form.resend.buttons method="post" action=(Many::Resend.path()) {
                         (token(&visitor)) (filter_fields(&query))
-                        @let state = filter(&query).state;
-                        button { @if state.is_some() { "Send all of these again…" } @else { "Send the dead letters among these again…" } }
-                        @if state == Some(DeliveryState::Pending) { button formaction=(Many::Cancel.path()) { "Cancel all of these…" } }
+                        button { (resend) }
+                        @if asked.state == Some(DeliveryState::Pending) { button formaction=(Many::Cancel.path()) { "Cancel all of these…" } }
                     }
                 }
             }
@@ -287,6 +300,24 @@ impl Dashboard {
             }
         };
         Ok(self.show(visitor, Place::Outbound, title, &main).await?)
+    }
+
+    /// Whether the filter means one event alone, which has no deliveries for want of destinations.
+    async fn nobody_wanted(&self, visitor: &Visitor, asked: &DeliveryFilter) -> Result<bool, StoreError> {
+        match *asked {
+            DeliveryFilter { event: Some(event), state: None, destination: None, event_type: None } => {
+                Ok(self.store.event(visitor.workspace_id(), event).await?.is_some())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether there are dead letters among these deliveries, or may be.
+    async fn has_dead(&self, visitor: &Visitor, asked: &DeliveryFilter) -> Result<bool, StoreError> {
+        let dead = DeliveryFilter { state: Some(DeliveryState::Dead), ..asked.clone() };
+        let request = PageRequest { cursor: None, limit: 1 };
+        let page = self.store.deliveries(visitor.workspace_id(), &dead, request).await?;
+        Ok(!page.items.is_empty() || page.ends_early(request))
     }
 
     /// The leads of these deliveries.

@@ -9,13 +9,13 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::Dashboard;
-use super::access::Views;
+use super::access::{Views, Visitor};
 use super::chart::{self, Series};
 use super::elements::{age, bare_url, millis, rough};
 use super::fault::Fault;
 use super::forms::Query;
 use super::page::Place;
-use crate::record::{Destination, LeadState};
+use crate::record::{Destination, LeadState, Role};
 use crate::store::{Overview, Step};
 
 const PATH: &str = "/dashboard/overview";
@@ -45,6 +45,7 @@ pub(super) async fn page(
                     a.button href={ (PATH) "?span=month" } aria-current=[month.then_some("true")] { "30 days" }
                 }
             }
+            (nowhere(&visitor, &destinations))
             (troubles(&destinations, now))
             (tiles(&overview, waiting, span, now))
             section.card { h2 { "Leads and decisions" }
@@ -109,6 +110,23 @@ fn tiles(overview: &Overview, waiting: u32, span: &str, now: Moment) -> Markup {
             }
             @let dead = sum(|step| step.dead);
             a.tile href="/dashboard/outbound?state=dead" { b.bad[dead > 0] { (dead) } span { "dead letters in " (span) } }
+        }
+    }
+}
+
+/// What is told while events go nowhere, and what to do about it.
+fn nowhere(visitor: &Visitor, destinations: &[Destination]) -> Markup {
+    let (none, remedy, ask) = match destinations {
+        [] => ("No destination: events are not sent to anybody.", "Add one", "add one"),
+        some if some.iter().all(|to| !to.enabled) => {
+            ("No destination is enabled: events are not sent to anybody.", "Enable one", "enable one")
+        }
+        _ => return html! {},
+    };
+    html! {
+        p.notice.wait { (none) " "
+            @if visitor.may(Role::Admin) { a href="/dashboard/destinations" { (remedy) } "." }
+            @else { "Ask an admin to " (ask) "." }
         }
     }
 }

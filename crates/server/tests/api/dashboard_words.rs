@@ -93,3 +93,79 @@ async fn what_is_refused_of_accounts_and_tokens_is_told_on_their_pages() {
     check(&revoke, ("sure", "yes"), TOKENS, "This token was revoked before.").await;
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_go_nowhere_are_told_of_and_what_to_do_about_it() {
+    let rig = Rig::start().await;
+    let browser = Browser::open(&rig).await;
+    let body = json!({"email": "v@example.com", "role": "viewer", "password": PASSWORD});
+    rig.call("POST", "/api/v1/operators", body).await.expect(201);
+    let viewer = cookie_of(&sign_in(&rig, "v@example.com", PASSWORD).await);
+    let overview = "/dashboard/overview";
+    let (none, link) =
+        ("No destination: events are not sent", "<a href=\"/dashboard/destinations\">Add one</a>");
+    let page = browser.get(overview).await;
+    assert!(page.contains(none) && page.contains(link), "{page}");
+    let page = text(&get(&rig, overview, &viewer).await);
+    assert!(
+        page.contains(none) && page.contains("Ask an admin to add one.") && !page.contains(link),
+        "{page}"
+    );
+
+    let lead = lead_in_review(&rig, "Nowhere").await;
+    let event = event_of(&browser.get(&format!("/dashboard/leads/{lead}")).await);
+    let to = destination(&rig, "https://127.0.0.1:9/hook").await;
+    assert!(!browser.get(overview).await.contains("events are not sent"));
+    let unwanted = "No destination wanted this event when it was made.";
+    let of_one = format!("/dashboard/outbound?event={event}");
+    let page = browser.get(&of_one).await;
+    assert!(page.contains(unwanted) && page.contains("Deliveries of one event."), "{page}");
+    let page = browser.get(&format!("{of_one}&state=dead")).await;
+    assert!(!page.contains(unwanted), "under another filter there may be some: {page}");
+    assert!(
+        page.contains("<a href=\"/dashboard/outbound?state=dead\">Show those of all events</a>"),
+        "{page}"
+    );
+    let unknown = browser.get("/dashboard/outbound?event=evt_0192f3a1c0de7b3e9d2f4a5b6c7d8e9f").await;
+    assert!(!unknown.contains(unwanted), "nothing is known of it");
+    assert!(!browser.get("/dashboard/outbound").await.contains("of one event"));
+
+    let disable = format!("/dashboard/destinations/{to}/disable");
+    browser.follow(&disable, &[("sure", "yes")]).await;
+    let page = browser.get(overview).await;
+    assert!(page.contains("No destination is enabled: events") && page.contains(">Enable one</a>"), "{page}");
+    rig.stop().await;
+}
+
+/// The event that a lead's page links to.
+fn event_of(page: &str) -> String {
+    let at = page.find("/dashboard/outbound?event=").expect("an event") + "/dashboard/outbound?event=".len();
+    page[at..].split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_offered_to_be_sent_again_where_there_are_any() {
+    let rig = Rig::start().await;
+    let browser = Browser::open(&rig).await;
+    let once = [("retry_schedule_seconds", "0"), ("duplicate_window_seconds", "700")];
+    browser.follow("/dashboard/settings/delivery", &once).await;
+    let offered = "Send the dead letters among these again…";
+    let to = destination(&rig, "https://127.0.0.1:9/hook").await;
+    browser.follow(&format!("/dashboard/destinations/{to}/pause"), &[]).await;
+    lead_in_review(&rig, "Waiting").await;
+    let page = browser.get("/dashboard/outbound").await;
+    assert!(page.contains("Waiting</a>") && !page.contains(offered), "{page}");
+    // Nothing listens there, and it is tried once.
+    browser.follow(&format!("/dashboard/destinations/{to}/resume"), &[]).await;
+    let dead = loop {
+        let found = rig.get("/api/v1/deliveries").await["items"][0].clone();
+        if found["state"] == "dead" {
+            break found;
+        }
+    };
+    assert!(browser.get("/dashboard/outbound").await.contains(offered));
+    let path = format!("/dashboard/outbound/{}", dead["id"].as_str().unwrap());
+    let page = browser.get(&path).await;
+    assert!(page.contains("Attempt 1") && !page.contains("<p class=\"hint\"> ·"), "{page}");
+    rig.stop().await;
+}
