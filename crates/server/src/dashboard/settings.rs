@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::access::{Administers, Visitor};
-use super::elements::token;
+use super::elements::{sure, token};
 use super::fault::Fault;
 use super::fields::{Draft, Field};
 use super::forms::Form;
@@ -162,6 +162,7 @@ impl Dashboard {
                     (delivery.field(&Field::text("retry_schedule_seconds", "Waits before each attempt, in seconds, the first one first", schedule.join(", "))))
                     label.tick { input type="checkbox" name="supersede_review_requests" value="yes" checked[delivery.is_ticked("supersede_review_requests", "yes", supersede)]; span { "Drop a review request that still waits once its lead is decided" } }
                     (delivery.field(&Field::number("retention_days", "Delete closed leads after days (empty: keep)", settings.retention_days, RETENTION_DAYS)))
+                    @if delivery.is_wrong("sure") { (delivery.told("sure")) (sure()) }
                     (delivery.field(&Field { required: true, ..Field::number("duplicate_window_seconds", "Treat the same body as a duplicate for (seconds)", Some(settings.duplicate_window_seconds), WINDOW_SECONDS) }))
                     div { button.primary { "Save" } }
                 }
@@ -212,7 +213,7 @@ fn preview(now: [u64; 3], then: [u64; 3]) -> Markup {
 fn read_thresholds(draft: &mut Draft) -> [Option<u8>; 2] {
     let mut score = |name| draft.number(name, SCORES).and_then(|score| u8::try_from(score).ok());
     let [approve_at, reject_below] = [score("auto_approve_at"), score("auto_reject_below")];
-    if reject_below.zip(approve_at).is_some_and(|(below, at)| below > at) {
+    if draft.is_right() && reject_below.zip(approve_at).is_some_and(|(below, at)| below > at) {
         draft.refuse("auto_reject_below", "This must not be above the score that approves.");
     }
     [approve_at, reject_below]
@@ -257,7 +258,7 @@ pub(super) async fn save_delivery(
     Administers(visitor): Administers,
     Form(form): Form,
 ) -> Result<Response, Fault> {
-    let supersede = form.has("supersede_review_requests");
+    let (supersede, sure) = (form.has("supersede_review_requests"), form.has("sure"));
     let mut draft = Draft::of(form);
     let schedule = draft.text("retry_schedule_seconds").unwrap_or_default().split(',');
     let schedule: Option<Vec<u32>> = schedule.map(|wait| wait.trim().parse().ok()).collect();
@@ -266,6 +267,13 @@ pub(super) async fn save_delivery(
     }
     let retention_days = draft.number("retention_days", RETENTION_DAYS);
     let window = draft.required_number("duplicate_window_seconds", WINDOW_SECONDS);
+    let present = dashboard.settings_of(&visitor)?.retention_days;
+    if let Some(days) =
+        retention_days.filter(|days| draft.is_right() && !sure && present.is_none_or(|now| *days < now))
+    {
+        let age = if days == 1 { "one day".to_owned() } else { format!("{days} days") };
+        draft.refuse("sure", format!("Leads are deleted for good {age} after they were closed, those that are past it at once, with their events and deliveries."));
+    }
     if draft.is_right() {
         let change = |settings: &mut Settings| {
             settings.retry_schedule_seconds = schedule.unwrap_or_default();

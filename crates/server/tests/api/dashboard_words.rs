@@ -169,3 +169,48 @@ async fn dead_letters_are_offered_to_be_sent_again_where_there_are_any() {
     assert!(page.contains("Attempt 1") && !page.contains("<p class=\"hint\"> ·"), "{page}");
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_wrong_with_thresholds_is_marked() {
+    let rig = Rig::start().await;
+    let browser = Browser::open(&rig).await;
+    let both = [("auto_approve_at", "101"), ("auto_reject_below", "30")];
+    let page = text(&browser.post("/dashboard/settings", &both).await);
+    assert!(
+        page.contains("id=\"wrong-auto_approve_at\"") && !page.contains("wrong-auto_reject_below"),
+        "{page}"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_sooner_than_before_wants_a_tick() {
+    let rig = Rig::start().await;
+    let browser = Browser::open(&rig).await;
+    let save = async |days: &str, sure: bool| {
+        let mut form = vec![
+            ("retry_schedule_seconds", "0, 60"),
+            ("retention_days", days),
+            ("duplicate_window_seconds", "700"),
+        ];
+        if sure {
+            form.push(("sure", "yes"));
+        }
+        browser.post("/dashboard/settings/delivery", &form).await
+    };
+    let asked = save("1", false).await;
+    let page = text(&asked);
+    assert!(
+        asked.status == 400
+            && page.contains("deleted for good one day after they were closed")
+            && page.contains("name=\"sure\""),
+        "{page}"
+    );
+    assert!(page.contains("name=\"retention_days\" value=\"1\""), "{page}");
+    assert_eq!(rig.get("/api/v1/settings").await["retention_days"], Value::Null);
+    assert_eq!(save("30", true).await.status, 303);
+    for (days, status) in [("29", 400), ("30", 303), ("31", 303), ("30", 400), ("", 303)] {
+        assert_eq!(save(days, false).await.status, status, "{days}");
+    }
+    rig.stop().await;
+}
