@@ -156,6 +156,37 @@ test("on a phone the navigation keeps its order, and all of it is in view", asyn
   await page.context().close();
 });
 
+test("a second click on a form's button posts nothing, and the form is there again when its page is", async () => {
+  const page = await signedIn(browser, server);
+  let posted = 0;
+  page.on("request", (request) => (posted += request.method() === "POST" ? 1 : 0));
+  await page.goto("/dashboard/destinations");
+  await page.fill("[name=url]", "https://hooks.example.com/twice");
+  await page.locator("button.primary").dblclick();
+  await page.locator(".notice", { hasText: "Destination added." }).waitFor();
+  assert.equal(posted, 1);
+  assert.equal((await api(server, "GET", "/destinations")).items.length, 2);
+  await page.goto("/dashboard/settings");
+  const save = page.locator("form[action$='/delivery'] button.primary");
+  await save.dblclick();
+  await page.locator(".notice", { hasText: "Delivery and retention saved." }).waitFor();
+  assert.equal(posted, 2);
+  await save.click();
+  await page.locator(".notice", { hasText: "Delivery and retention saved." }).waitFor();
+  assert.equal(posted, 3);
+  // As a browser shows a page that it has kept.
+  await page.evaluate(() => {
+    addEventListener("submit", (event) => event.preventDefault(), { once: true });
+    document.querySelector("form[action$='/delivery']").requestSubmit();
+    dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+  });
+  await save.click();
+  await page.locator(".notice", { hasText: "Delivery and retention saved." }).waitFor();
+  assert.equal(posted, 4);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
 test("the live tail shows what arrives, and pauses", async () => {
   const page = await signedIn(browser, server);
   await page.goto("/dashboard/inbound");

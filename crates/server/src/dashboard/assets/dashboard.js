@@ -89,8 +89,16 @@ addEventListener("click", (event) => {
   visit(link.href);
 });
 
+// A second click posts nothing: a form is on its way until its answer is here, or its page is shown anew.
+const onItsWay = new Set();
+addEventListener("pageshow", () => onItsWay.clear());
+
 addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.method === "post") {
+    if (onItsWay.has(form)) return event.preventDefault();
+    onItsWay.add(form);
+  }
   if (!form.closest("[data-swap]") || form.hasAttribute("data-plain")) return;
   event.preventDefault();
   const fields = new URLSearchParams(new FormData(form, event.submitter));
@@ -98,7 +106,8 @@ addEventListener("submit", (event) => {
     for (const [name, value] of [...fields]) if (!value) fields.delete(name);
     visit(`${form.action}?${fields}`);
   } else {
-    visit(event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : form.action, { method: "POST", body: fields });
+    const url = event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : form.action;
+    visit(url, { method: "POST", body: fields }).then(() => onItsWay.delete(form));
   }
 });
 
