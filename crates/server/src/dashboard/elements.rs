@@ -209,6 +209,23 @@ pub(super) fn mark(query: &str) -> String {
     if query.is_empty() { String::new() } else { format!("?{query}") }
 }
 
+/// A sentence whose words between two backticks are code.
+pub(super) fn with_code(text: &str) -> Markup {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some((before, code, after)) = next_code(rest) {
+        parts.push((before, code));
+        rest = after;
+    }
+    html! { @for (before, code) in parts { (before) code { (code) } } (rest) }
+}
+
+/// What stands before the first two backticks, between them, and after them.
+fn next_code(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
+}
+
 /// `1 lead`, `2 leads`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -220,7 +237,7 @@ mod tests {
 
     use agentflow_events::Moment;
 
-    use super::{bytes, distance, millis, pager, score, time};
+    use super::{bytes, distance, millis, pager, score, time, with_code};
     use crate::record::Settings;
 
     #[test]
@@ -266,6 +283,15 @@ mod tests {
                 && shown(true).contains("not been looked through")
         );
         assert!(shown(false).contains(&link("Older")) && !shown(false).contains("looked through"));
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_never_markup() {
+        let check = |text, expected| assert_eq!(with_code(text).into_string(), expected);
+        check("no code", "no code");
+        check("`a` must be `b<i>`.", "<code>a</code> must be <code>b&lt;i&gt;</code>.");
+        check("<b>`</b>` and one ` more", "&lt;b&gt;<code>&lt;/b&gt;</code> and one ` more");
+        check("with a ``", "with a <code></code>");
     }
 
     #[test]

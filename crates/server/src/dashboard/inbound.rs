@@ -18,7 +18,7 @@ use agentflow_events::Moment;
 
 use super::Dashboard;
 use super::access::{Views, Visitor, Watches, is_alive};
-use super::elements::{bytes, inbound_status, nothing, pager, select, time};
+use super::elements::{bytes, inbound_status, nothing, pager, select, time, with_code};
 use super::fault::Fault;
 use super::forms::{Pairs, Query};
 use super::page::Place;
@@ -110,11 +110,11 @@ fn row_of(row: &InboundLogRow, now: Moment) -> Markup {
             td data-th="Status" { (inbound_status(row.status)) }
             td data-th="Reason" {
                 @if let Some(reason) = row.status.reason() { code { (reason.code()) } } @else { "–" }
-                @if let Some(finding) = &row.finding { p.finding { (finding.message) } }
+                @if let Some(finding) = &row.finding { p.finding.exact[finding.message.starts_with('`')] { (with_code(&finding.message)) } }
             }
-            td data-th="From" { (row.remote_addr) }
-            td data-th="Size" { @if row.body_bytes == 0 { "–" } @else { (bytes(row.body_bytes)) } }
-            td data-th="Lead" { @if let Some(lead) = row.lead_id { a href={ "/dashboard/leads/" (lead) } { "Open the lead" } } @else { "–" } }
+            td.whole data-th="From" { (row.remote_addr) }
+            td.whole data-th="Size" { @if row.body_bytes == 0 { "–" } @else { (bytes(row.body_bytes)) } }
+            td.whole data-th="Lead" { @if let Some(lead) = row.lead_id { a href={ "/dashboard/leads/" (lead) } { "Open the lead" } } @else { "–" } }
         }
     }
 }

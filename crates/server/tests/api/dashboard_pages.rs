@@ -333,7 +333,8 @@ async fn the_inbound_log_says_what_was_wrong() {
         assert!(invalid.contains(field), "{field}: {invalid}");
     }
     let media = row("unsupported_media_type");
-    assert!(media.contains("`Content-Type` must be `application/json`.") && media.contains("5 B"), "{media}");
+    assert!(media.contains("<code>Content-Type</code> must be <code>application/json</code>."), "{media}");
+    assert!(media.contains("5 B"), "{media}");
     let method = row("method_not_allowed");
     assert!(
         method.contains("Leads are sent with POST.") && method.contains("data-th=\"Size\">–<"),
