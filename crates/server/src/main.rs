@@ -52,6 +52,14 @@ enum Command {
         /// The copy, which must not exist
         file: PathBuf,
     },
+    /// Prints a link with which somebody who is locked out chooses a password anew; no server may run meanwhile
+    Invite {
+        /// What the person signs in with
+        email: String,
+        /// Ask for no code of an authenticator any more
+        #[arg(long)]
+        reset_second_factor: bool,
+    },
     /// Encrypts the stored secrets anew under another master key; no server may run meanwhile
     Rekey {
         /// File of the new key, made where there is none [default: a fresh key in the data folder]
@@ -100,6 +108,9 @@ fn run() -> Result<(), Failure> {
         match arguments.command {
             Some(Command::Init { json }) => init(config, json).await,
             Some(Command::Backup { file }) => back_up(&config, &file),
+            Some(Command::Invite { email, reset_second_factor }) => {
+                invite(config, &email, reset_second_factor).await
+            }
             Some(Command::Rekey { new_key_file }) => rekey(config, new_key_file.as_deref()).await,
             None => serve(config).await,
         }
@@ -176,6 +187,19 @@ fn back_up(config: &Config, file: &Path) -> Result<(), Failure> {
     print(&format!(
         "{bytes} bytes are in {file}\nits secrets open with the master key of {} alone: keep a copy of that, too, and elsewhere\n",
         done.key_place
+    ))
+    .map_err(Failure::start)
+}
+
+async fn invite(config: Config, email: &str, resets_factor: bool) -> Result<(), Failure> {
+    let invited = setup::invite(&config, email, resets_factor, &Clock::system()).await;
+    let invited = invited.map_err(|fault| match fault {
+        SetupError::NobodyNamed(_) => Failure::usage(fault),
+        fault => Failure::start(fault),
+    })?;
+    let (link, until) = (invited.link.as_str(), invited.expires_at.to_rfc3339());
+    print(&format!(
+        "{link}\nwhoever has this link chooses the password of {email}; it works once, until {until}; start the server first\n"
     ))
     .map_err(Failure::start)
 }

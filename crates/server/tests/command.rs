@@ -196,3 +196,33 @@ fn a_backup_of_a_running_server_starts_with_its_key_and_takes_no_files_place() {
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }
+
+#[test]
+fn whoever_is_locked_out_gets_a_link_from_whoever_has_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let invite = |arguments: &[&str]| {
+        let mut command = server(&["invite", "--data-dir", data.to_str().unwrap()]);
+        command.args(arguments).output().unwrap()
+    };
+    check_one_line(&invite(&["admin@localhost"]), 1, "database is missing");
+    assert!(!data.exists());
+    assert!(init(&data).status.success());
+    check_one_line(&invite(&["nobody@localhost"]), 2, "nobody signs in with this email");
+    let running = Running::start(&data);
+    check_one_line(&invite(&["admin@localhost"]), 1, "in use by another server");
+    assert_eq!(running.stop(), Some(0));
+
+    let invited = invite(&["admin@localhost", "--reset-second-factor"]);
+    let told = String::from_utf8(invited.stdout).unwrap();
+    let path = told.lines().next().unwrap().strip_prefix("https://127.0.0.1:8443").unwrap();
+    let running = Running::start(&data);
+    let address = running.printed[0].strip_prefix("listening on ").unwrap();
+    let certificate = data.join("cert.pem");
+    let page = Command::new("curl")
+        .args(["-sS", "--cacert", certificate.to_str().unwrap(), &format!("{address}{path}")])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&page.stdout).contains("Choose the password"), "{page:?}");
+    assert_eq!(running.stop(), Some(0));
+}

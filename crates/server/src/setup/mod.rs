@@ -10,6 +10,7 @@ mod files;
 mod first_start;
 mod founding;
 mod keys;
+mod recover;
 mod rekey;
 
 use std::path::{Path, PathBuf};
@@ -18,10 +19,13 @@ use std::sync::Arc;
 pub use backup::{BackedUp, back_up};
 pub use first_start::FirstStart;
 pub(crate) use founding::{api_token, endpoint, inbound_url, secret};
+pub use recover::{Recovery, invite};
 pub use rekey::{Rekeyed, rekey};
 
+use crate::accounts::AccountError;
 use crate::clock::Clock;
 use crate::config::{Config, StoreUrl};
+use crate::directory::DirectoryError;
 use crate::edge::{TlsError, TlsSource};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AdminStore, Store, StoreError};
@@ -79,6 +83,17 @@ pub enum SetupError {
     /// A backup of a folder without a database.
     #[error("{0}: there is no database to back up; name the data folder with --data-dir")]
     NothingToBackUp(PathBuf),
+    /// An invitation for somebody who is not there.
+    #[error(
+        "{0}: nobody signs in with this email; the first admin's is admin@localhost unless it was changed"
+    )]
+    NobodyNamed(String),
+    /// An account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// Workspaces and credentials.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The folder is in use and its database missing or empty.
     #[error(
         "{0}: the database is missing, though its master key is here; restore it from a backup, check store.url, or use another data folder"
