@@ -53,8 +53,9 @@ pub(crate) fn tls_fault(error: &io::Error) -> String {
         Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
             "the receiver's certificate is not valid yet; compare the clocks of both machines"
         }
+        // It names both.
         Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
-            "the receiver's certificate is for another name than the URL's; use one that has this name"
+            return format!("{error}; use a certificate with the name of the URL");
         }
         Fault::UnknownIssuer => {
             "nobody known here has signed the receiver's certificate; send the intermediate certificates along with it, or name a private authority in delivery.extra_ca"
@@ -92,7 +93,7 @@ mod tests {
         assert!(told(Fault::Expired).contains("renew it there"));
         assert!(told(Fault::UnknownIssuer).contains("delivery.extra_ca"));
         assert!(told(Fault::BadSignature).contains("delivery.extra_ca"));
-        assert!(told(Fault::NotValidForName).contains("another name"));
+        assert!(told(Fault::NotValidForName).contains("the name of the URL"));
         assert_eq!(told(Fault::Revoked), "invalid peer certificate: Revoked");
         assert_eq!(tls_fault(&io::Error::other("something else")), "something else");
     }
