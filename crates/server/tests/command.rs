@@ -172,7 +172,7 @@ fn a_backup_of_a_running_server_starts_with_its_key_and_takes_no_files_place() {
     let back_up = |to: &Path| {
         server(&["backup", to.to_str().unwrap(), "--data-dir", data.to_str().unwrap()]).output().unwrap()
     };
-    check_one_line(&back_up(&copy), 1, "no database to back up");
+    check_one_line(&back_up(&copy), 1, "there is no database here");
     assert!(init(&data).status.success());
     let running = Running::start(&data);
     let done = back_up(&copy);
@@ -205,7 +205,7 @@ fn whoever_is_locked_out_gets_a_link_from_whoever_has_the_folder() {
         let mut command = server(&["invite", "--data-dir", data.to_str().unwrap()]);
         command.args(arguments).output().unwrap()
     };
-    check_one_line(&invite(&["admin@localhost"]), 1, "database is missing");
+    check_one_line(&invite(&["admin@localhost"]), 1, "there is no database here");
     assert!(!data.exists());
     assert!(init(&data).status.success());
     check_one_line(&invite(&["nobody@localhost"]), 2, "nobody signs in with this email");

@@ -23,7 +23,7 @@ pub struct BackedUp {
 pub fn back_up(config: &Config, to: &Path) -> Result<BackedUp, SetupError> {
     let store_path = store_path(config);
     if !store_path.exists() {
-        return Err(SetupError::NothingToBackUp(store_path));
+        return Err(SetupError::NoDatabase(store_path));
     }
     let bytes = SqliteStore::back_up(&store_path, to).map_err(|error| match error {
         BackupError::Copy(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => {

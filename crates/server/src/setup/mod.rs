@@ -78,11 +78,13 @@ pub enum SetupError {
     #[error("{0}: holds the present master key; name a file with another one, or one that is to be made")]
     SameKey(PathBuf),
     /// A backup never takes the place of another one.
-    #[error("{0}: exists already; name a file that is to be made")]
+    #[error(
+        "{0}: it, or what the copy has beside it (-wal, -journal, .partial), exists already; name a file that is to be made"
+    )]
     BackupExists(PathBuf),
-    /// A backup of a folder without a database.
-    #[error("{0}: there is no database to back up; name the data folder with --data-dir")]
-    NothingToBackUp(PathBuf),
+    /// A folder without a database, where one is to be there.
+    #[error("{0}: there is no database here; name the data folder with --data-dir")]
+    NoDatabase(PathBuf),
     /// An invitation for somebody who is not there.
     #[error(
         "{0}: nobody signs in with this email; the first admin's is admin@localhost unless it was changed"

@@ -36,7 +36,7 @@ pub async fn invite(
 ) -> Result<Recovery, SetupError> {
     let store_path = store_path(config);
     if !store_path.exists() {
-        return Err(SetupError::DatabaseMissing(store_path));
+        return Err(SetupError::NoDatabase(store_path));
     }
     let failed = |fault| SetupError::Store { path: store_path.clone(), fault };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&store_path).map_err(failed)?);

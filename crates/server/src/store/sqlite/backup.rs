@@ -3,14 +3,15 @@
 //! One read transaction copies every page, so the server's writer never waits for it; its log cannot begin anew meanwhile, and grows by
 //! what is written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::{beside, hold};
+use super::lock::{beside, hold, is_at};
 use super::{SqliteStore, schema};
 use crate::store::StoreError;
 
@@ -28,45 +29,77 @@ pub enum BackupError {
 
 impl SqliteStore {
     /// Copies the database at `from`, which a server may be writing, into the new file `to` (0600): every commit of before is in it.
-    /// It is checked and synced before it has its name; until then it is `<to>.partial`, which a later try writes over. Answers its
-    /// bytes.
+    /// It is checked and synced before it has its name; until then it is `<to>.partial`, which goes where the copy fails, and which a
+    /// later try removes where this one was killed. Answers its bytes.
     ///
     /// # Errors
-    /// `from` is no database of this server or of a newer one; `to` exists, or cannot be written.
+    /// `from` is no database of this server, empty, or of a newer one; `to` or the log of a database of that name exists, or `to`
+    /// cannot be written.
     pub fn back_up(from: &Path, to: &Path) -> Result<u64, BackupError> {
         let source = schema::open_source(from)?;
-        refuse_existing(to)?;
         let partial = beside(to, ".partial");
-        let in_use = || StoreError::Unusable(format!("{} is in use by another backup", partial.display()));
-        let file = hold(&partial).map_err(BackupError::Copy)?.ok_or_else(in_use)?;
-        // What a try that was broken off has left.
-        file.set_len(0).map_err(BackupError::Copy)?;
-        copy(&source, &partial)?;
-        file.sync_all().map_err(BackupError::Copy)?;
-        let bytes = file.metadata().map_err(BackupError::Copy)?.len();
         refuse_existing(to)?;
-        fs::rename(&partial, to).map_err(BackupError::Copy)?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
-        synced.map_err(BackupError::Copy)?;
-        Ok(bytes)
+        if is_same(from, &partial) {
+            return Err(in_the_way());
+        }
+        let file = begin(&partial)?;
+        let done = copy(&source, &partial).and_then(|()| finish(&file, &partial, to));
+        if done.is_err() {
+            // The first fault is the one to tell.
+            let _ = fs::remove_file(&partial);
+        }
+        done
     }
 }
 
+/// A log beside the copy would be taken for the copy's own.
 fn refuse_existing(to: &Path) -> Result<(), BackupError> {
-    match to.symlink_metadata() {
-        Ok(_) => Err(BackupError::Copy(io::ErrorKind::AlreadyExists.into())),
-        Err(_) => Ok(()),
+    let names = ["", "-wal", "-journal"].map(|suffix| beside(to, suffix));
+    if names.iter().any(|name| name.symlink_metadata().is_ok()) { Err(in_the_way()) } else { Ok(()) }
+}
+
+fn in_the_way() -> BackupError {
+    BackupError::Copy(io::ErrorKind::AlreadyExists.into())
+}
+
+fn is_same(left: &Path, right: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|about| (about.dev(), about.ino())).ok();
+    identity(left).is_some_and(|left| Some(left) == identity(right))
+}
+
+/// Makes the file that is to be filled, and locks it. What a killed backup has left under its name is removed, never written to.
+fn begin(partial: &Path) -> Result<File, BackupError> {
+    let in_use = || StoreError::Unusable(format!("{} is in use by another backup", partial.display()));
+    loop {
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(partial) {
+            Ok(file) => {
+                file.try_lock().map_err(|_| in_use())?;
+                // Another backup may have taken it for one that was left.
+                if is_at(&file, partial).map_err(BackupError::Copy)? {
+                    return Ok(file);
+                }
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
+                let about = partial.symlink_metadata();
+                if about.is_ok_and(|about| !about.is_file()) {
+                    return Err(in_the_way());
+                }
+                let left = hold(partial).map_err(BackupError::Copy)?;
+                let _held = left.ok_or_else(in_use)?;
+                fs::remove_file(partial).map_err(BackupError::Copy)?;
+            }
+            Err(fault) => return Err(BackupError::Copy(fault)),
+        }
     }
 }
 
 /// Fills the file and reads it through.
-fn copy(source: &Connection, partial: &Path) -> Result<(), StoreError> {
+fn copy(source: &Connection, partial: &Path) -> Result<(), BackupError> {
     let failed = |error: rusqlite::Error| {
         if schema::is_full(&error) {
-            return StoreError::DiskFull;
+            return BackupError::Copy(io::ErrorKind::StorageFull.into());
         }
-        StoreError::Backend(format!("copying: {error}"))
+        StoreError::Backend(format!("copying: {error}")).into()
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(partial, flags).map_err(failed)?;
@@ -76,15 +109,29 @@ fn copy(source: &Connection, partial: &Path) -> Result<(), StoreError> {
     // Never in pieces: each of them would begin anew where the server has written meanwhile.
     let step = Backup::new(source, &mut target).and_then(|backup| backup.step(-1)).map_err(failed)?;
     if step != StepResult::Done {
-        return Err(StoreError::Backend(format!("copying: the database is {step:?}")));
+        return Err(StoreError::Backend(format!("copying: the database is {step:?}")).into());
     }
     // The copied header tells of a log beside the file.
     target.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
     let checked: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if checked != "ok" {
-        return Err(StoreError::Unusable(format!("the database is damaged: {checked}")));
+        return Err(StoreError::Unusable(format!("the database is damaged: {checked}")).into());
     }
     target.close().map_err(|(_, error)| failed(error))
+}
+
+/// Gives the copy its name, for good.
+fn finish(file: &File, partial: &Path, to: &Path) -> Result<u64, BackupError> {
+    let finished = || {
+        file.sync_all()?;
+        let bytes = file.metadata()?.len();
+        fs::rename(partial, to)?;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(bytes)
+    };
+    refuse_existing(to)?;
+    finished().map_err(BackupError::Copy)
 }
 
 #[cfg(test)]
@@ -229,8 +276,35 @@ mod tests {
             "{refused:?}"
         );
         drop(other);
+        std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o666)).expect("ours");
         SqliteStore::back_up(&from, &to).expect("copied");
+        let mode = to.metadata().expect("it is there").permissions().mode();
+        assert_eq!((mode & 0o777, partial.exists()), (0o600, false));
         assert_eq!(rows_in(&to, workspace).await, 3);
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_written_to_or_taken_for_a_part_of_the_copy() {
+        let (folder, workspace) = (Folder::new(), mint(Clock::system().now()));
+        let (from, to) = (folder.file("a.partial"), folder.file("a"));
+        let store = SqliteStore::open(&from).expect("a new store opens");
+        written(&store, workspace, 3).await;
+        store.close().await;
+        drop(store);
+        let refused = |to: &Path| matches!(SqliteStore::back_up(&from, to), Err(BackupError::Copy(_)));
+        assert!(refused(&to), "the source has the name of what is to be filled");
+
+        let (to, victim) = (folder.file("copy.db"), folder.file("victim"));
+        std::fs::write(&victim, "mine").expect("writable");
+        std::os::unix::fs::symlink(&victim, beside(&to, ".partial")).expect("writable");
+        assert!(refused(&to));
+        assert_eq!(std::fs::read(&victim).expect("readable"), b"mine");
+
+        let to = folder.file("again.db");
+        std::fs::write(beside(&to, "-wal"), "of another database").expect("writable");
+        assert!(refused(&to));
+        assert!(!to.exists());
+        assert_eq!(rows_in(&from, workspace).await, 3);
     }
 
     #[tokio::test]
@@ -239,7 +313,7 @@ mod tests {
         let refused = |from: &Path| {
             let to = folder.file("copy.db");
             let refused = SqliteStore::back_up(from, &to);
-            assert!(!to.exists());
+            assert!(!to.exists() && !beside(&to, ".partial").exists());
             let Err(BackupError::Store(StoreError::Unusable(why))) = refused else { panic!("{refused:?}") };
             why
         };
@@ -250,6 +324,8 @@ mod tests {
             .expect("writable");
         assert!(refused(&other).contains("not a database"));
         let from = folder.file("a.db");
+        std::fs::write(&from, "").expect("writable");
+        assert!(refused(&from).contains("empty"));
         let store = SqliteStore::open(&from).expect("a new store opens");
         store.close().await;
         drop(store);

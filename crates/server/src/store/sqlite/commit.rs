@@ -18,8 +18,8 @@ use crate::store::StoreError;
 const BATCH_MAX: usize = 512;
 /// How long log rows wait for a batch to go with.
 const LOG_FLUSH: Duration = Duration::from_millis(100);
-/// How long a batch waits for readers when the log begins anew. Those of the server are done sooner.
-const RESTART_WAIT: Duration = Duration::from_millis(20);
+/// How long the writer waits for readers when the log begins anew. Those of the server are done sooner.
+const READERS_WAIT: Duration = Duration::from_millis(20);
 
 /// Says so where the writer dies, since nobody would be told otherwise.
 pub(super) struct Alarm(pub(super) Signals);
@@ -134,7 +134,7 @@ impl Thread {
             }
             if self.commit(jobs) {
                 if let Some(done) = closing.take() {
-                    if let Err(reason) = checkpoint(&self.connection, "TRUNCATE") {
+                    if let Err(reason) = self.checkpoint_soon("TRUNCATE") {
                         tracing::error!(reason, "the write-ahead log stays for the next start");
                         self.leave_log();
                     }
@@ -154,7 +154,7 @@ impl Thread {
         self.rejected_since_prune += rejected;
         let prune = self.rejected_since_prune >= super::log::PRUNE_EVERY;
         if self.signals.restart.swap(false, Ordering::AcqRel)
-            && let Err(reason) = self.restart_log()
+            && let Err(reason) = self.checkpoint_soon("RESTART")
         {
             let _ = self.signals.fail.send(Some(reason));
         }
@@ -211,13 +211,14 @@ impl Thread {
         }
     }
 
-    /// Begins the log anew, unless somebody reads what it has: a backup may for minutes, and no commit is to wait for that.
-    fn restart_log(&self) -> Result<(), String> {
+    /// A checkpoint that leaves the log as it is where somebody reads it: a backup may for minutes, and neither a commit nor the end is
+    /// to wait for that.
+    fn checkpoint_soon(&self, mode: &str) -> Result<(), String> {
         let wait = |most| self.connection.busy_timeout(most).map_err(|error| error.to_string());
-        wait(RESTART_WAIT)?;
-        let restarted = checkpoint(&self.connection, "RESTART");
+        wait(READERS_WAIT)?;
+        let done = checkpoint(&self.connection, mode);
         wait(BUSY_WAIT)?;
-        restarted.map(|_| ())
+        done.map(|_| ())
     }
 
     /// One transaction over the batch; rolled back unless it is committed.

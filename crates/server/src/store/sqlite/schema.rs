@@ -65,8 +65,10 @@ pub(super) fn open_source(path: &Path) -> Result<Connection, StoreError> {
         Ok(connection)
     };
     let connection = open().map_err(|error| unusable(path, &error))?;
-    check(&connection, path)?;
-    Ok(connection)
+    match check(&connection, path)? {
+        0 => Err(StoreError::Unusable("this is an empty database".to_owned())),
+        _ => Ok(connection),
+    }
 }
 
 /// A statement keeps its plan whatever is bound to it. SQLite with `STAT4` would otherwise compile every look-up by an
