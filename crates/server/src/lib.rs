@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod config;
+mod files;
 pub mod id;
 pub mod password;
 #[cfg(test)]

@@ -98,12 +98,7 @@ impl Dashboard {
                 }
             }
         };
-        let shown = if draft.is_right() {
-            self.show(visitor, Place::Account, "Your account", &main).await?
-        } else {
-            self.show_refused(visitor, Place::Account, "Your account", &main).await?
-        };
-        Ok(shown)
+        Ok(self.show_answer(visitor, Place::Account, "Your account", &main, draft.is_right()).await?)
     }
 }
 

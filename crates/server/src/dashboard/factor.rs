@@ -12,6 +12,7 @@ use maud::{Markup, html};
 use zeroize::Zeroizing;
 
 use super::access::{Administers, Views, Visitor, cookie_named};
+use super::account::PATH as ACCOUNT;
 use super::elements::token;
 use super::fault::{Fault, told_on};
 use super::fields::Draft;
@@ -31,7 +32,6 @@ use crate::record::Operator;
 use crate::reply;
 use crate::totp::TotpSecret;
 
-const ACCOUNT: &str = "/dashboard/account";
 const WRONG_CODE: &str = "This code is wrong, or was used before.";
 const LOCKED: &str = "Too many wrong codes were given in a row, by somebody who has the password: codes of the app count no more. Give a recovery code, or have an admin reset the second factor; then set another password.";
 

@@ -99,6 +99,21 @@ impl Dashboard {
         Ok(reply::html(self.framed(visitor, place, title, main).await?))
     }
 
+    /// The same, or, unless `is_right`, as [`show_refused`](Self::show_refused).
+    pub(super) async fn show_answer(
+        &self,
+        visitor: &Visitor,
+        place: Place,
+        title: &str,
+        main: &Markup,
+        is_right: bool,
+    ) -> Result<Response, StoreError> {
+        match is_right {
+            true => self.show(visitor, place, title, main).await,
+            false => self.show_refused(visitor, place, title, main).await,
+        }
+    }
+
     /// The same for a form that cannot be used as it was sent.
     pub(super) async fn show_refused(
         &self,

@@ -16,6 +16,7 @@ use super::access::Visitor;
 use super::elements::token;
 use super::fault::Fault;
 use super::forms::Pairs;
+use super::login::HOME;
 use super::page::Place;
 use super::throttle::{Attempt, Standing};
 use crate::reason::Reason;
@@ -113,7 +114,7 @@ impl Dashboard {
             return Ok(None);
         }
         let place = Place::of(&visitor.path);
-        let back = if place == Place::Account { "/dashboard/account" } else { "/dashboard/settings" };
+        let (back, _) = place.page(visitor.operator.role).unwrap_or((HOME, ""));
         let main = html! {
             main.narrow id="main" {
                 h1 { "Your password, please" }

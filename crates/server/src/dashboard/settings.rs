@@ -64,12 +64,7 @@ impl Dashboard {
                 (body)
             }
         };
-        let shown = if is_right {
-            self.show(visitor, Place::Settings, "Settings", &main).await?
-        } else {
-            self.show_refused(visitor, Place::Settings, "Settings", &main).await?
-        };
-        Ok(shown)
+        Ok(self.show_answer(visitor, Place::Settings, "Settings", &main, is_right).await?)
     }
 
     pub(super) fn settings_of(&self, visitor: &Visitor) -> Result<Settings, Fault> {

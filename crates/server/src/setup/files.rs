@@ -1,11 +1,12 @@
 //! Files of the data folder: readable by their owner only, whole or absent.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::SetupError;
+use crate::files::{beside, sync_folder};
 
 /// Makes the folder (0700) unless it is there; an existing one keeps its mode.
 pub(super) fn make_folder(folder: &Path) -> Result<(), SetupError> {
@@ -23,9 +24,7 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, SetupError> {
 
 /// Writes a file (0600) as a whole, synced, its folder included.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), SetupError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = beside(path, ".new");
     let written = || -> io::Result<()> {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
@@ -48,11 +47,6 @@ pub(super) fn remove(path: &Path) -> Result<(), SetupError> {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(file_fault(path, fault)),
         _ => Ok(()),
     }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 pub(super) fn file_fault(path: &Path, fault: io::Error) -> SetupError {

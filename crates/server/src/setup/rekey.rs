@@ -38,7 +38,7 @@ pub async fn rekey(config: &Config, new_key_file: Option<&Path>) -> Result<Rekey
     }
     let store_path = store_path(config);
     if !store_path.exists() {
-        return Err(SetupError::DatabaseMissing(store_path));
+        return Err(SetupError::NoDatabase(store_path));
     }
     let fault = |fault| SetupError::Store { path: store_path.clone(), fault };
     let store = SqliteStore::open(&store_path).map_err(fault)?;

@@ -11,8 +11,9 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::{beside, hold, is_at};
+use super::lock::{hold, is_at};
 use super::{SqliteStore, schema};
+use crate::files::{beside, sync_folder};
 use crate::store::StoreError;
 
 /// Why there is no copy.
@@ -126,8 +127,7 @@ fn finish(file: &File, partial: &Path, to: &Path) -> Result<u64, BackupError> {
         file.sync_all()?;
         let bytes = file.metadata()?.len();
         fs::rename(partial, to)?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_folder(to)?;
         Ok(bytes)
     };
     refuse_existing(to)?;

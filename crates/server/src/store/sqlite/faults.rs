@@ -115,7 +115,7 @@ async fn a_second_server_on_the_same_file_is_refused() {
 async fn a_second_server_is_refused_though_the_lock_file_was_deleted() {
     let folder = Folder::new();
     let store = SqliteStore::open(&folder.path()).expect("a new store opens");
-    std::fs::remove_file(super::lock::beside(&folder.path(), ".lock")).expect("the lock file is there");
+    std::fs::remove_file(crate::files::beside(&folder.path(), ".lock")).expect("the lock file is there");
     let sentence = refusal(&folder.path());
     assert!(sentence.contains("in use by another server"), "{sentence}");
     store.check_writable().await.expect("the first one goes on");
@@ -248,8 +248,11 @@ async fn what_is_written_together_is_all_on_the_disk() {
     // As a crash would leave it: the write-ahead log is not moved into the file.
     let copy = Folder::new();
     for suffix in ["", "-wal"] {
-        std::fs::copy(super::lock::beside(&folder.path(), suffix), super::lock::beside(&copy.path(), suffix))
-            .expect("copied");
+        std::fs::copy(
+            crate::files::beside(&folder.path(), suffix),
+            crate::files::beside(&copy.path(), suffix),
+        )
+        .expect("copied");
     }
     let copied = SqliteStore::open(&copy.path()).expect("a copy opens");
     assert_eq!(copied.audit_rows(workspace, 1_000).await.expect("readable").len(), 600);

@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::files::beside;
 use crate::store::StoreError;
 
 /// Held while the store is open.
@@ -66,11 +67,4 @@ fn in_use() -> StoreError {
     StoreError::Unusable(
         "this is in use by another server; stop that one first, or use another data folder".to_owned(),
     )
-}
-
-/// The file beside `path` whose name ends so.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
